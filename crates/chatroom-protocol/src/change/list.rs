@@ -1,0 +1,157 @@
+//! Changes of `list` topics.
+
+use serde::ser::SerializeMap;
+use serde_json::Value;
+
+use super::unknown;
+use crate::code::{Code, Refusal};
+use crate::envelope::Fields;
+use crate::json;
+use crate::limits::Limits;
+use crate::value::TopicType;
+
+/// A change of a list topic.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListChange {
+    /// Replaces all items.
+    Set(Vec<Value>),
+    /// Puts an item before the one at `position`, or at the end.
+    Insert {
+        /// 0 to the length of the list.
+        position: usize,
+        /// The item.
+        item: Value,
+    },
+    /// Removes the item at a position.
+    Pop {
+        /// 0 to the length less one.
+        position: usize,
+    },
+    /// Replaces the item at a position.
+    SetItem {
+        /// 0 to the length less one.
+        position: usize,
+        /// The new item.
+        item: Value,
+    },
+    /// Moves an item.
+    Move {
+        /// Its index now.
+        from: usize,
+        /// Its index afterwards.
+        to: usize,
+    },
+}
+
+impl ListChange {
+    pub(super) fn decode(kind: &str, fields: &Fields<'_>) -> Result<Self, Refusal> {
+        let position = |name| fields.require_position(name);
+        let item = || json::parse(fields.require("item")?.get());
+        match kind {
+            "set" => match json::parse(fields.require("value")?.get())? {
+                Value::Array(items) => Ok(Self::Set(items)),
+                _ => Err(Refusal::new(Code::BadType, "value must be an array")),
+            },
+            "insert" => Ok(Self::Insert { position: position("position")?, item: item()? }),
+            "pop" => Ok(Self::Pop { position: position("position")? }),
+            "set_item" => Ok(Self::SetItem { position: position("position")?, item: item()? }),
+            "move" => Ok(Self::Move { from: position("from")?, to: position("to")? }),
+            _ => Err(unknown(TopicType::List, kind, "set, insert, pop, set_item and move")),
+        }
+    }
+
+    pub(super) fn apply(&self, items: &mut Vec<Value>, limits: &Limits) -> Result<Option<Self>, Refusal> {
+        let length = items.len();
+        match self {
+            Self::Set(new) => {
+                fits(new.len(), limits)?;
+                Ok((items != new).then(|| Self::Set(std::mem::replace(items, new.clone()))))
+            }
+            Self::Insert { position, item } => {
+                index(*position, length + 1, length)?;
+                fits(length + 1, limits)?;
+                items.insert(*position, item.clone());
+                Ok(Some(Self::Pop { position: *position }))
+            }
+            Self::Pop { position } => {
+                index(*position, length, length)?;
+                let item = items.remove(*position);
+                Ok(Some(Self::Insert { position: *position, item }))
+            }
+            Self::SetItem { position, item } => {
+                index(*position, length, length)?;
+                let place = &mut items[*position];
+                Ok((place != item).then(|| {
+                    let old = std::mem::replace(place, item.clone());
+                    Self::SetItem { position: *position, item: old }
+                }))
+            }
+            Self::Move { from, to } => {
+                index(*from, length, length)?;
+                index(*to, length, length)?;
+                if from < to {
+                    items[*from..=*to].rotate_left(1);
+                } else {
+                    items[*to..=*from].rotate_right(1);
+                }
+                Ok((from != to).then_some(Self::Move { from: *to, to: *from }))
+            }
+        }
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Set(items) => items.iter().map(json::weight).sum(),
+            Self::Insert { item, .. } | Self::SetItem { item, .. } => json::weight(item),
+            Self::Pop { .. } | Self::Move { .. } => 0,
+        }
+    }
+
+    pub(super) fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        match self {
+            Self::Set(items) => {
+                map.serialize_entry("type", "set")?;
+                map.serialize_entry("value", items)
+            }
+            Self::Insert { position, item } => {
+                map.serialize_entry("type", "insert")?;
+                map.serialize_entry("position", position)?;
+                map.serialize_entry("item", item)
+            }
+            Self::Pop { position } => {
+                map.serialize_entry("type", "pop")?;
+                map.serialize_entry("position", position)
+            }
+            Self::SetItem { position, item } => {
+                map.serialize_entry("type", "set_item")?;
+                map.serialize_entry("position", position)?;
+                map.serialize_entry("item", item)
+            }
+            Self::Move { from, to } => {
+                map.serialize_entry("type", "move")?;
+                map.serialize_entry("from", from)?;
+                map.serialize_entry("to", to)
+            }
+        }
+    }
+}
+
+fn index(position: usize, bound: usize, length: usize) -> Result<(), Refusal> {
+    if position >= bound {
+        return Err(Refusal::new(
+            Code::OutOfRange,
+            format!("position {position} is past the end of a list of {length}"),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn fits(entries: usize, limits: &Limits) -> Result<(), Refusal> {
+    if entries > limits.items {
+        return Err(Refusal::new(
+            Code::TooBig,
+            format!("a topic has at most {} entries, this would have {entries}", limits.items),
+        ));
+    }
+    Ok(())
+}

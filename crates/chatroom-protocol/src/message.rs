@@ -1,0 +1,439 @@
+//! What a client says: messages with typed, checked fields.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::Dialect;
+use crate::change::ChangeId;
+use crate::code::{Code, Refusal};
+use crate::envelope::{Envelope, Fields};
+use crate::id::{RequestId, Sequence};
+use crate::limits::{Limits, MAX_CLIENT_LABEL_BYTES};
+use crate::name::{ServiceName, TopicName};
+use crate::value::TopicType;
+
+/// A message of a client. What it borrows is JSON text of the message itself.
+#[derive(Debug)]
+pub enum ClientMessage<'a> {
+    /// Opens a v1 session.
+    Hello {
+        /// What the client says of itself.
+        client: ClientLabel,
+        /// Whether it asks to go on with an earlier session.
+        resumes: bool,
+    },
+    /// Asks for a topic's value and its changes.
+    Subscribe {
+        /// The topic.
+        topic_name: TopicName,
+        /// Its type; needed when it may have to be created.
+        topic_type: Option<TopicType>,
+    },
+    /// Ends a subscription.
+    Unsubscribe {
+        /// The topic.
+        topic_name: TopicName,
+    },
+    /// Changes one topic.
+    Update {
+        /// The topic.
+        topic_name: TopicName,
+        /// The change.
+        change: &'a RawValue,
+        /// The sequence the client had seen when it made the change.
+        base: Option<Sequence>,
+    },
+    /// Changes several topics together or not at all.
+    Action {
+        /// The id the author gave.
+        action_id: ChangeId,
+        /// The changes in order.
+        changes: Vec<(TopicName, &'a RawValue)>,
+        /// The sequence the client had seen when it made the action.
+        base: Option<Sequence>,
+    },
+    /// Offers a service.
+    RegisterService {
+        /// The service.
+        service_name: ServiceName,
+        /// How the server shall choose and limit.
+        options: ServiceOptions,
+    },
+    /// Takes an offer back.
+    UnregisterService {
+        /// The service.
+        service_name: ServiceName,
+    },
+    /// Calls a service.
+    Request {
+        /// The service.
+        service_name: ServiceName,
+        /// The argument.
+        args: &'a RawValue,
+        /// The caller's id of the call.
+        request_id: RequestId,
+        /// The deadline, from now.
+        timeout_ms: Option<u64>,
+    },
+    /// Answers a call.
+    Response {
+        /// The server's id of the call.
+        request_id: RequestId,
+        /// The value, or the provider's error.
+        result: Result<&'a RawValue, ServiceError<'a>>,
+    },
+    /// Tells how far a call got.
+    Progress {
+        /// The server's id of the call.
+        request_id: RequestId,
+        /// Anything.
+        data: &'a RawValue,
+    },
+    /// Gives up a call.
+    Cancel {
+        /// The caller's id of the call.
+        request_id: RequestId,
+    },
+}
+
+/// What a client says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ClientLabel {
+    /// The program or library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// How a service's provider is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pick {
+    /// The one with the fewest calls in flight.
+    #[default]
+    LeastBusy,
+    /// The one that registered first.
+    First,
+    /// Each in turn.
+    RoundRobin,
+}
+
+impl Pick {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeastBusy => "least_busy",
+            Self::First => "first",
+            Self::RoundRobin => "round_robin",
+        }
+    }
+
+    fn parse(name: &str) -> Result<Self, Refusal> {
+        [Self::LeastBusy, Self::First, Self::RoundRobin]
+            .into_iter()
+            .find(|pick| pick.name() == name)
+            .ok_or_else(|| Refusal::new(Code::BadType, "pick must be \"least_busy\", \"first\" or \"round_robin\""))
+    }
+}
+
+/// The options of a registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceOptions {
+    /// How a provider is chosen; `None` takes the service's way.
+    pub pick: Option<Pick>,
+    /// How many calls this provider takes at a time.
+    pub concurrency: u32,
+    /// Whether a call that this provider lost may be given to another.
+    pub idempotent: bool,
+}
+
+impl Default for ServiceOptions {
+    fn default() -> Self {
+        Self { pick: None, concurrency: 64, idempotent: false }
+    }
+}
+
+/// An error that a provider answers, or that the server answers in its place.
+#[derive(Clone, Debug, Serialize)]
+pub struct ServiceError<'a> {
+    /// Below 1000 the server's codes, from 1000 the application's.
+    pub code: u32,
+    /// For a person.
+    pub message: String,
+    /// For the caller's program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<&'a RawValue>,
+}
+
+impl From<&Refusal> for ServiceError<'_> {
+    fn from(refusal: &Refusal) -> Self {
+        Self { code: refusal.code.number().into(), message: refusal.reason.clone().into_owned(), data: None }
+    }
+}
+
+impl<'a> Envelope<'a> {
+    /// Gives the message its type and checks its fields.
+    ///
+    /// # Errors
+    /// `unknown_message`, or what is wrong with which field.
+    pub fn message(&self, dialect: Dialect, limits: &Limits) -> Result<ClientMessage<'a>, Refusal> {
+        let fields = &self.content;
+        match (self.kind.as_ref(), dialect) {
+            ("subscribe", _) => {
+                if let Some(deliver) = fields.get("deliver")
+                    && dialect == Dialect::V1
+                    && deliver.get() != "\"every\""
+                {
+                    return Err(Refusal::new(Code::Unsupported, "deliver: this server delivers every change"));
+                }
+                Ok(ClientMessage::Subscribe {
+                    topic_name: topic_name(fields)?,
+                    topic_type: fields.text("type")?.map(|name| TopicType::parse(&name)).transpose()?,
+                })
+            }
+            ("unsubscribe", _) => Ok(ClientMessage::Unsubscribe { topic_name: topic_name(fields)? }),
+            ("update", _) => Ok(ClientMessage::Update {
+                topic_name: topic_name(fields)?,
+                change: fields.require("change")?,
+                base: base(fields, dialect)?,
+            }),
+            ("register_service", _) => Ok(ClientMessage::RegisterService {
+                service_name: service_name(fields)?,
+                options: match fields.get("options").filter(|_| dialect == Dialect::V1) {
+                    Some(options) => service_options(options, limits)?,
+                    None => ServiceOptions::default(),
+                },
+            }),
+            ("unregister_service", _) => Ok(ClientMessage::UnregisterService { service_name: service_name(fields)? }),
+            ("request", _) => Ok(ClientMessage::Request {
+                service_name: service_name(fields)?,
+                args: fields.raw("args").unwrap_or(RawValue::NULL),
+                request_id: request_id(fields)?,
+                timeout_ms: match dialect {
+                    Dialect::Seed => None,
+                    Dialect::V1 => fields.count("timeout_ms")?,
+                },
+            }),
+            ("response", _) => Ok(ClientMessage::Response {
+                request_id: request_id(fields)?,
+                result: match fields.get("error").filter(|_| dialect == Dialect::V1) {
+                    Some(error) => Err(service_error(error)?),
+                    None => Ok(fields.raw("response").unwrap_or(RawValue::NULL)),
+                },
+            }),
+            ("hello", Dialect::V1) => Ok(ClientMessage::Hello {
+                client: client_label(fields)?,
+                resumes: fields.get("session").is_some() || fields.get("resume").is_some(),
+            }),
+            ("action", Dialect::V1) => Ok(ClientMessage::Action {
+                action_id: ChangeId::parse(fields.require("action_id")?, "action_id")?,
+                changes: action_changes(fields.require("changes")?, limits)?,
+                base: base(fields, dialect)?,
+            }),
+            ("progress", Dialect::V1) => Ok(ClientMessage::Progress {
+                request_id: request_id(fields)?,
+                data: fields.raw("data").unwrap_or(RawValue::NULL),
+            }),
+            ("cancel", Dialect::V1) => Ok(ClientMessage::Cancel { request_id: request_id(fields)? }),
+            ("undo" | "redo", Dialect::V1) => {
+                Err(Refusal::new(Code::Unsupported, "undo and redo: this server does not have them yet"))
+            }
+            (other, _) => {
+                let shown: String = other.chars().take(40).collect();
+                let known: Vec<_> = CATALOG
+                    .iter()
+                    .filter(|entry| entry.from_client() && (dialect == Dialect::V1 || entry.in_seed()))
+                    .map(|entry| entry.name)
+                    .collect();
+                Err(Refusal::new(
+                    Code::UnknownMessage,
+                    format!("no message type {shown:?}; a client sends {}", known.join(", ")),
+                ))
+            }
+        }
+    }
+}
+
+fn topic_name(fields: &Fields<'_>) -> Result<TopicName, Refusal> {
+    TopicName::parse(&fields.require_text("topic_name")?)
+}
+
+fn service_name(fields: &Fields<'_>) -> Result<ServiceName, Refusal> {
+    ServiceName::parse(&fields.require_text("service_name")?)
+}
+
+fn request_id(fields: &Fields<'_>) -> Result<RequestId, Refusal> {
+    RequestId::parse(fields.require("request_id")?, "request_id")
+}
+
+fn base(fields: &Fields<'_>, dialect: Dialect) -> Result<Option<Sequence>, Refusal> {
+    match dialect {
+        Dialect::Seed => Ok(None),
+        Dialect::V1 => Ok(fields.count("base")?.map(Sequence)),
+    }
+}
+
+fn client_label(fields: &Fields<'_>) -> Result<ClientLabel, Refusal> {
+    let Some(raw) = fields.get("client") else {
+        return Ok(ClientLabel::default());
+    };
+    let fields = Fields::parse(raw.get(), "client")?;
+    let label = |name: &str| {
+        let label = fields.text(name)?;
+        match &label {
+            Some(text) if text.len() > MAX_CLIENT_LABEL_BYTES => {
+                Err(Refusal::new(Code::TooBig, format!("client.{name} has at most {MAX_CLIENT_LABEL_BYTES} bytes")))
+            }
+            _ => Ok(label),
+        }
+    };
+    Ok(ClientLabel { name: label("name")?, version: label("version")? })
+}
+
+fn service_options(raw: &RawValue, limits: &Limits) -> Result<ServiceOptions, Refusal> {
+    let fields = Fields::parse(raw.get(), "options")?;
+    let default = ServiceOptions::default();
+    let concurrency = match fields.count("concurrency")? {
+        None => default.concurrency,
+        Some(count) => u32::try_from(count)
+            .ok()
+            .filter(|count| (1..=limits.provider_concurrency).contains(count))
+            .ok_or_else(|| {
+                Refusal::new(
+                    Code::OutOfRange,
+                    format!("concurrency must lie within 1 and {}", limits.provider_concurrency),
+                )
+            })?,
+    };
+    Ok(ServiceOptions {
+        pick: fields.text("pick")?.map(|name| Pick::parse(&name)).transpose()?,
+        concurrency,
+        idempotent: fields.flag("idempotent")?.unwrap_or(default.idempotent),
+    })
+}
+
+fn service_error(raw: &RawValue) -> Result<ServiceError<'_>, Refusal> {
+    let fields = Fields::parse(raw.get(), "error")?;
+    let code = match fields.count("code")? {
+        None => Code::APPLICATION_MIN,
+        Some(code) => u32::try_from(code).ok().filter(|code| *code >= Code::APPLICATION_MIN).ok_or_else(|| {
+            Refusal::new(
+                Code::OutOfRange,
+                format!(
+                    "an application's error code is {} or more; smaller ones are the server's",
+                    Code::APPLICATION_MIN
+                ),
+            )
+        })?,
+    };
+    Ok(ServiceError { code, message: fields.text("message")?.unwrap_or_default(), data: fields.raw("data") })
+}
+
+fn action_changes<'a>(raw: &'a RawValue, limits: &Limits) -> Result<Vec<(TopicName, &'a RawValue)>, Refusal> {
+    let parts = Fields::list(raw, "changes must be an array of {topic_name, change}")?;
+    if parts.is_empty() {
+        return Err(Refusal::new(Code::BadType, "changes must have at least one {topic_name, change}"));
+    }
+    if parts.len() > limits.action_changes {
+        return Err(Refusal::new(
+            Code::TooBig,
+            format!("an action has at most {} changes, this one has {}", limits.action_changes, parts.len()),
+        ));
+    }
+    parts.iter().map(|part| Ok((topic_name(part)?, part.require("change")?))).collect()
+}
+
+/// One message type, for the table in `docs/protocol.md`.
+#[derive(Debug)]
+pub struct CatalogEntry {
+    /// The `type`.
+    pub name: &'static str,
+    /// `client`, `server` or `both`.
+    pub from: &'static str,
+    /// The fields of the seed dialect; `None` if only v1 has the message.
+    pub seed: Option<&'static str>,
+    /// The fields that v1 adds.
+    pub v1: &'static str,
+}
+
+impl CatalogEntry {
+    /// Whether a client may send it.
+    #[must_use]
+    pub fn from_client(&self) -> bool {
+        self.from != "server"
+    }
+
+    /// Whether the seed dialect has it.
+    #[must_use]
+    pub fn in_seed(&self) -> bool {
+        self.seed.is_some()
+    }
+}
+
+/// Every message of the protocol.
+pub const CATALOG: &[CatalogEntry] = &[
+    CatalogEntry {
+        name: "hello",
+        from: "server",
+        seed: Some("id"),
+        v1: "protocol, room, epoch, sequence, limits, heartbeat_ms, resumed?",
+    },
+    CatalogEntry {
+        name: "hello",
+        from: "client",
+        seed: None,
+        v1: "token?, session?, resume?, client? {name?, version?}",
+    },
+    CatalogEntry { name: "subscribe", from: "client", seed: Some("topic_name, type"), v1: "deliver?" },
+    CatalogEntry { name: "subscribed", from: "server", seed: None, v1: "topic_name, type, value, sequence" },
+    CatalogEntry { name: "unsubscribe", from: "client", seed: Some("topic_name"), v1: "" },
+    CatalogEntry {
+        name: "update",
+        from: "both",
+        seed: Some("topic_name, change"),
+        v1: "base? (client); sequence, previous, by (server)",
+    },
+    CatalogEntry {
+        name: "action",
+        from: "both",
+        seed: None,
+        v1: "action_id, changes [{topic_name, change, previous (server)}]; base? (client); sequence, by (server)",
+    },
+    CatalogEntry { name: "accepted", from: "server", seed: None, v1: "id, sequence" },
+    CatalogEntry {
+        name: "reject_update",
+        from: "server",
+        seed: Some("topic_name, change, reason"),
+        v1: "code, retryable, action_id?",
+    },
+    CatalogEntry {
+        name: "register_service",
+        from: "client",
+        seed: Some("service_name"),
+        v1: "options? {pick?, concurrency?, idempotent?}",
+    },
+    CatalogEntry { name: "unregister_service", from: "client", seed: Some("service_name"), v1: "" },
+    CatalogEntry {
+        name: "request",
+        from: "both",
+        seed: Some("service_name, args, request_id"),
+        v1: "timeout_ms?; by (server)",
+    },
+    CatalogEntry {
+        name: "response",
+        from: "both",
+        seed: Some("response, request_id"),
+        v1: "error? {code, message, data?}, maybe_executed?",
+    },
+    CatalogEntry { name: "progress", from: "both", seed: None, v1: "request_id, data" },
+    CatalogEntry { name: "cancel", from: "both", seed: None, v1: "request_id" },
+    CatalogEntry {
+        name: "error",
+        from: "server",
+        seed: None,
+        v1: "code, reason, in_reply_to {type?, topic_name?, service_name?, request_id?}",
+    },
+    CatalogEntry { name: "goodbye", from: "server", seed: None, v1: "code, reason, reconnect" },
+];
