@@ -1,0 +1,28 @@
+//! What happens in a room: one state machine, [`Room::handle`], from an [`Input`] to [`Effect`]s.
+//!
+//! Nothing here reads a clock, a socket, a file or randomness, waits for anything or starts a
+//! thread: time and bytes come in as arguments, and what shall be done goes out as values. That is
+//! what makes one order, atomic actions and simulation simple; `cargo xtask tidy` holds it.
+//!
+//! Read it in the order of a message: [`input`], `session` (who, and is it allowed), then either
+//! `action`, `validation`, `topic` and `fanout` (a change), or `service` (a call), and [`effect`].
+//! `system` derives the special topics, `outgoing` holds effects back until the journal has the
+//! commit they tell of.
+
+pub mod effect;
+pub mod input;
+
+mod action;
+mod fanout;
+mod outgoing;
+mod room;
+mod service;
+mod session;
+mod system;
+mod topic;
+mod validation;
+
+pub use effect::{Class, Delivery, Effect};
+pub use fanout::Subscribers;
+pub use input::{ConnectionId, Input, Time};
+pub use room::{Counts, NoAuthority, Room, RoomConfig, Tally};
