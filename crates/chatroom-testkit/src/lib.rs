@@ -1,0 +1,14 @@
+//! A world for ChatRoom's own tests: rooms without sockets under a fake clock, a real server with
+//! real sockets, and the runners of the vectors in `conformance/`. Never published.
+
+pub mod fuzz;
+pub mod matching;
+pub mod peer;
+pub mod script;
+pub mod server;
+pub mod vectors;
+pub mod world;
+
+pub use peer::Peer;
+pub use server::TestServer;
+pub use world::World;
