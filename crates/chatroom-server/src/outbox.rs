@@ -1,0 +1,295 @@
+//! What waits for one connection's socket. Only this file decides what a slow reader gets.
+//!
+//! Updates above a byte limit collapse: they are dropped, their topics are remembered as stale, and
+//! the reader gets the topics' values once it has drained what is left. Replies, events and calls
+//! each count and have a bound of their own; past it, or where one of them would overtake a change
+//! that was dropped, the connection is closed.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+use chatroom_engine::{Class, Delivery};
+use chatroom_protocol::{Code, Limits, Refusal, TopicName};
+use tokio::sync::Notify;
+
+use crate::metrics::Metrics;
+
+/// Frames smaller than this are copied together, larger ones are written as they are.
+const COPY_BYTES_MAX: usize = 16 << 10;
+/// So much is put together for one write.
+const WRITE_BYTES: usize = 64 << 10;
+/// An idle connection keeps no longer queue than this.
+const IDLE_QUEUE: usize = 8;
+
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    waiting: Mutex<Waiting>,
+    filled: Notify,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: VecDeque<(Bytes, Delivery)>,
+    update_bytes: usize,
+    reply_bytes: usize,
+    stale: BTreeSet<TopicName>,
+    end: Option<Refusal>,
+}
+
+/// What the connection does next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Write these whole frames.
+    Write(Bytes),
+    /// Everything was taken; the room shall send the values of these topics.
+    Drained(Vec<TopicName>),
+    /// Everything was taken; close.
+    End(Refusal),
+    /// Wait for [`Outbox::filled`].
+    Nothing,
+}
+
+impl Outbox {
+    pub(crate) fn new(limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
+        Self { waiting: Mutex::default(), filled: Notify::new(), limits, metrics }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds whole frames, or decides otherwise.
+    pub(crate) fn push(&self, frames: Bytes, delivery: &Delivery) {
+        let mut waiting = self.waiting();
+        if waiting.end.is_some() {
+            return;
+        }
+        let was_empty = waiting.queue.is_empty();
+        match delivery.class {
+            Class::Reply => self.push_reply(&mut waiting, frames, delivery),
+            Class::State | Class::Snapshot => self.push_update(&mut waiting, frames, delivery),
+        }
+        drop(waiting);
+        if was_empty {
+            self.filled.notify_one();
+        }
+    }
+
+    fn push_reply(&self, waiting: &mut Waiting, frames: Bytes, delivery: &Delivery) {
+        if waiting.touches_stale(delivery) || waiting.reply_bytes + frames.len() > self.limits.outbox_reply_bytes {
+            return self.give_up(waiting);
+        }
+        waiting.reply_bytes += frames.len();
+        waiting.queue.push_back((frames, delivery.clone()));
+    }
+
+    fn push_update(&self, waiting: &mut Waiting, frames: Bytes, delivery: &Delivery) {
+        if delivery.class == Class::Snapshot {
+            for topic in delivery.topics.iter() {
+                waiting.stale.remove(topic);
+            }
+        } else if waiting.touches_stale(delivery) {
+            waiting.stale.extend(delivery.topics.iter().cloned());
+            return;
+        }
+        // A single frame over the limit is let through: there is nothing smaller to send instead.
+        if waiting.update_bytes > 0 && waiting.update_bytes + frames.len() > self.limits.outbox_bytes {
+            return self.collapse(waiting, delivery);
+        }
+        waiting.update_bytes += frames.len();
+        waiting.queue.push_back((frames, delivery.clone()));
+    }
+
+    fn collapse(&self, waiting: &mut Waiting, delivery: &Delivery) {
+        self.metrics.collapses.inc();
+        waiting.stale.extend(delivery.topics.iter().cloned());
+        let (kept, dropped): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut waiting.queue).into_iter().partition(|(_, delivery)| delivery.class == Class::Reply);
+        waiting.queue = kept;
+        waiting.stale.extend(dropped.iter().flat_map(|(_, delivery)| delivery.topics.iter().cloned()));
+        waiting.update_bytes = 0;
+        if waiting.queue.iter().any(|(_, delivery)| delivery.topics.iter().any(|topic| waiting.stale.contains(topic))) {
+            self.give_up(waiting);
+        }
+    }
+
+    fn give_up(&self, waiting: &mut Waiting) {
+        self.metrics.slow_consumers.inc();
+        *waiting = Waiting::default();
+        waiting.end = Some(Refusal::new(Code::SlowConsumer, "this client does not read what is sent to it"));
+        self.filled.notify_one();
+    }
+
+    /// Closes the connection after what waits now.
+    pub(crate) fn end(&self, refusal: Refusal) {
+        let mut waiting = self.waiting();
+        waiting.end.get_or_insert(refusal);
+        waiting.stale.clear();
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
+    /// Takes the frames of one write.
+    pub(crate) fn next(&self) -> Next {
+        let mut waiting = self.waiting();
+        let Some((first, delivery)) = waiting.queue.pop_front() else {
+            if let Some(refusal) = &waiting.end {
+                return Next::End(refusal.clone());
+            }
+            return match waiting.stale.is_empty() {
+                true => Next::Nothing,
+                false => Next::Drained(std::mem::take(&mut waiting.stale).into_iter().collect()),
+            };
+        };
+        waiting.took(&first, &delivery);
+        let mut write = first;
+        let next_is_small = |waiting: &Waiting, size: usize| {
+            waiting
+                .queue
+                .front()
+                .is_some_and(|(frames, _)| frames.len() <= COPY_BYTES_MAX && size + frames.len() <= WRITE_BYTES)
+        };
+        if write.len() <= COPY_BYTES_MAX && next_is_small(&waiting, write.len()) {
+            let mut joined =
+                BytesMut::with_capacity(WRITE_BYTES.min(waiting.update_bytes + waiting.reply_bytes + write.len()));
+            joined.extend_from_slice(&write);
+            while next_is_small(&waiting, joined.len()) {
+                let Some((frames, delivery)) = waiting.queue.pop_front() else {
+                    break;
+                };
+                waiting.took(&frames, &delivery);
+                joined.extend_from_slice(&frames);
+            }
+            write = joined.freeze();
+        }
+        if waiting.queue.is_empty() && waiting.queue.capacity() > IDLE_QUEUE {
+            waiting.queue = VecDeque::new();
+        }
+        Next::Write(write)
+    }
+
+    /// Takes back topics that could not be told to the room yet.
+    pub(crate) fn stale_again(&self, topics: Vec<TopicName>) {
+        self.waiting().stale.extend(topics);
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn filled(&self) {
+        self.filled.notified().await;
+    }
+}
+
+impl Waiting {
+    fn touches_stale(&self, delivery: &Delivery) -> bool {
+        !self.stale.is_empty() && delivery.topics.iter().any(|topic| self.stale.contains(topic))
+    }
+
+    fn took(&mut self, frames: &Bytes, delivery: &Delivery) {
+        let bytes = match delivery.class {
+            Class::Reply => &mut self.reply_bytes,
+            Class::State | Class::Snapshot => &mut self.update_bytes,
+        };
+        *bytes -= frames.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outbox() -> Outbox {
+        let limits = Limits { outbox_bytes: 100, outbox_reply_bytes: 100, ..Limits::default() };
+        Outbox::new(Arc::new(limits), Arc::default())
+    }
+
+    fn delivery(class: Class, topics: &[&str]) -> Delivery {
+        Delivery { class, topics: topics.iter().map(|name| TopicName::parse(name).unwrap()).collect() }
+    }
+
+    fn push(outbox: &Outbox, text: &str, class: Class, topics: &[&str]) {
+        outbox.push(Bytes::copy_from_slice(text.as_bytes()), &delivery(class, topics));
+    }
+
+    #[track_caller]
+    fn check(outbox: &Outbox, expected: &[&str]) {
+        let mut found = Vec::new();
+        loop {
+            match outbox.next() {
+                Next::Write(bytes) => found.push(String::from_utf8(bytes.to_vec()).unwrap()),
+                Next::Drained(topics) => {
+                    let names: Vec<_> = topics.iter().map(TopicName::as_str).collect();
+                    found.push(format!("drained {}", names.join(" ")));
+                }
+                Next::End(refusal) => {
+                    found.push(format!("end {}", refusal.code.name()));
+                    break;
+                }
+                Next::Nothing => break,
+            }
+        }
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_waits_leaves_in_one_write() {
+        let outbox = outbox();
+        push(&outbox, "a", Class::State, &["t"]);
+        push(&outbox, "b", Class::Reply, &[]);
+        push(&outbox, "c", Class::State, &["t"]);
+        check(&outbox, &["abc"]);
+    }
+
+    #[test]
+    fn updates_over_the_limit_become_stale_topics() {
+        let outbox = outbox();
+        push(&outbox, &"x".repeat(60), Class::State, &["a"]);
+        push(&outbox, "reply", Class::Reply, &[]);
+        push(&outbox, &"y".repeat(60), Class::State, &["b"]);
+        push(&outbox, "z", Class::State, &["a"]);
+        push(&outbox, "other", Class::State, &["c"]);
+        check(&outbox, &["replyother", "drained a b"]);
+        push(&outbox, "value", Class::Snapshot, &["a"]);
+        push(&outbox, "z", Class::State, &["a"]);
+        check(&outbox, &["valuez"]);
+    }
+
+    #[test]
+    fn a_new_value_ends_staleness() {
+        let outbox = outbox();
+        push(&outbox, &"x".repeat(60), Class::State, &["a"]);
+        push(&outbox, &"x".repeat(60), Class::State, &["a"]);
+        push(&outbox, "value", Class::Snapshot, &["a"]);
+        push(&outbox, "z", Class::State, &["a"]);
+        check(&outbox, &["valuez"]);
+    }
+
+    #[test]
+    fn too_many_replies_end_the_connection() {
+        let outbox = outbox();
+        push(&outbox, &"x".repeat(60), Class::Reply, &[]);
+        push(&outbox, &"x".repeat(60), Class::Reply, &[]);
+        push(&outbox, "late", Class::Reply, &[]);
+        check(&outbox, &["end slow_consumer"]);
+    }
+
+    #[test]
+    fn an_echo_never_overtakes_a_dropped_change() {
+        let outbox = outbox();
+        push(&outbox, &"x".repeat(60), Class::State, &["a"]);
+        push(&outbox, "echo", Class::Reply, &["a"]);
+        push(&outbox, &"x".repeat(60), Class::State, &["a"]);
+        check(&outbox, &["end slow_consumer"]);
+    }
+
+    #[test]
+    fn the_end_comes_after_what_waits() {
+        let outbox = outbox();
+        push(&outbox, "goodbye", Class::Reply, &[]);
+        outbox.end(Refusal::new(Code::ShuttingDown, "bye"));
+        push(&outbox, "late", Class::Reply, &[]);
+        check(&outbox, &["goodbye", "end shutting_down"]);
+    }
+}

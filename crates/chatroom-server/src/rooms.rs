@@ -1,0 +1,113 @@
+//! Which rooms there are, and the way to each.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chatroom_engine::{ConnectionId, Counts, RoomConfig};
+use chatroom_journal::Journal;
+use chatroom_protocol::{Code, Dialect, Epoch, Refusal, RoomName, TopicName};
+use tokio::sync::{mpsc, oneshot};
+use tungstenite::Utf8Bytes;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::outbox::Outbox;
+use crate::room_task::RoomTask;
+
+/// How many inputs may wait for a room before its clients' sockets are no longer read.
+const INBOX: usize = 256;
+
+/// What connections tell a room.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Opened { connection: ConnectionId, dialect: Dialect, outbox: Arc<Outbox> },
+    Received { connection: ConnectionId, message: Utf8Bytes },
+    Drained { connection: ConnectionId, topics: Vec<TopicName> },
+    Closed { connection: ConnectionId },
+    Count { answer: oneshot::Sender<Counts> },
+}
+
+pub(crate) type Inbox = mpsc::Sender<Told>;
+
+/// The rooms in memory.
+#[derive(Clone)]
+pub(crate) struct Rooms {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    inboxes: Mutex<HashMap<RoomName, Inbox>>,
+    config: Config,
+    clock: Clock,
+    journal: Arc<dyn Journal>,
+    metrics: Arc<Metrics>,
+    next_epoch: AtomicU64,
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rooms").field("count", &self.len()).finish()
+    }
+}
+
+impl Rooms {
+    pub(crate) fn new(config: Config, clock: Clock, journal: Arc<dyn Journal>, metrics: Arc<Metrics>) -> Self {
+        // Rooms in memory do not outlive the server, so its start tells their lives apart.
+        let next_epoch = AtomicU64::new(clock.now().0);
+        let shared = Shared { inboxes: Mutex::default(), config, clock, journal, metrics, next_epoch };
+        Self { shared: Arc::new(shared) }
+    }
+
+    fn inboxes(&self) -> MutexGuard<'_, HashMap<RoomName, Inbox>> {
+        self.shared.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to a room, which is made if it is not there.
+    pub(crate) fn enter(&self, name: &RoomName) -> Result<Inbox, Refusal> {
+        let mut inboxes = self.inboxes();
+        if let Some(inbox) = inboxes.get(name).filter(|inbox| !inbox.is_closed()) {
+            return Ok(inbox.clone());
+        }
+        let limit = self.shared.config.limits.rooms;
+        if inboxes.len() >= limit {
+            return Err(Refusal::new(Code::LimitReached, format!("the server has its {limit} rooms")));
+        }
+        let (inbox, told) = mpsc::channel(INBOX);
+        inboxes.insert(name.clone(), inbox.clone());
+        drop(inboxes);
+        let Shared { config, clock, journal, metrics, next_epoch, .. } = &*self.shared;
+        let room = RoomConfig {
+            name: name.clone(),
+            epoch: Epoch(next_epoch.fetch_add(1, Ordering::Relaxed)),
+            limits: config.limits.clone(),
+            no_authority: config.no_authority,
+        };
+        tokio::spawn(RoomTask::new(room, *clock, journal.clone(), metrics.clone()).run(told, self.clone()));
+        Ok(inbox)
+    }
+
+    /// Forgets a room unless somebody is on the way to it.
+    pub(crate) fn leave(&self, name: &RoomName, told: &mpsc::Receiver<Told>) -> bool {
+        let mut inboxes = self.inboxes();
+        // One sender is the one in the map; under its lock nobody can get another.
+        let unused = told.is_empty() && told.sender_strong_count() == 1;
+        if unused {
+            inboxes.remove(name);
+        }
+        unused
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.inboxes().len()
+    }
+
+    pub(crate) async fn counts(&self, name: &RoomName) -> Option<Counts> {
+        let inbox = self.inboxes().get(name).cloned()?;
+        let (answer, counts) = oneshot::channel();
+        inbox.send(Told::Count { answer }).await.ok()?;
+        counts.await.ok()
+    }
+}
