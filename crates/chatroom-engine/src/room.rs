@@ -93,6 +93,8 @@ pub struct Room {
     pub(crate) validation: Validation,
     pub(crate) system: System,
     pub(crate) tally: Tally,
+    /// Of all clients, kept as a number so that counting costs nothing.
+    pub(crate) subscriptions: usize,
     pub(crate) next_client: u64,
     pub(crate) next_change: u64,
     pub(crate) next_call: u64,
@@ -120,6 +122,7 @@ impl Room {
             validation: Validation::default(),
             system: System::default(),
             tally: Tally::default(),
+            subscriptions: 0,
             next_client: 0,
             next_change: 0,
             next_call: 0,
@@ -181,7 +184,7 @@ impl Room {
         Counts {
             clients: self.sessions.len(),
             topics: self.topics.len(),
-            subscriptions: self.sessions.values().map(|session| session.subscriptions.len()).sum(),
+            subscriptions: self.subscriptions,
             services: self.services.len(),
             calls: self.calls.len(),
             guards: self.validation.guards(),

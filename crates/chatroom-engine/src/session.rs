@@ -300,6 +300,7 @@ impl Room {
         let Some(session) = self.sessions.remove(&connection) else {
             return;
         };
+        self.subscriptions -= session.subscriptions.len();
         self.hello_deadlines.remove(&(session.since.after_ms(self.config.limits.hello_timeout_ms), connection));
         for name in &session.subscriptions {
             if name.is_reserved() {

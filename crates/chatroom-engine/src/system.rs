@@ -92,7 +92,7 @@ impl Room {
         let Some(session) = self.sessions.get_mut(&connection) else {
             return Ok(());
         };
-        session.subscriptions.insert(name.clone());
+        self.subscriptions += usize::from(session.subscriptions.insert(name.clone()));
         let dialect = session.dialect;
         if name.as_str() == SERVER_STATUS {
             Arc::make_mut(&mut self.system.status_feed.subscribers).insert(connection, dialect);

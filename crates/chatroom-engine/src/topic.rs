@@ -83,7 +83,7 @@ impl Room {
         };
         Arc::make_mut(&mut topic.subscribers).insert(connection, dialect);
         if let Some(session) = self.sessions.get_mut(&connection) {
-            session.subscriptions.insert(name.clone());
+            self.subscriptions += usize::from(session.subscriptions.insert(name.clone()));
         }
         self.send_value(connection, name);
         self.topic_touched(name);
@@ -125,6 +125,7 @@ impl Room {
         if !session.subscriptions.remove(name) {
             return;
         }
+        self.subscriptions -= 1;
         if name.is_reserved() {
             self.unsubscribe_special(connection, name);
             return;
@@ -157,7 +158,7 @@ impl Room {
         let refusal = Refusal::new(Code::TopicDeleted, format!("the topic {name} was deleted"));
         for connection in topic.subscribers.all() {
             if let Some(session) = self.sessions.get_mut(&connection) {
-                session.subscriptions.remove(name);
+                self.subscriptions -= usize::from(session.subscriptions.remove(name));
             }
             self.complain(connection, &refusal, &crate::session::About::subscription(name));
         }
