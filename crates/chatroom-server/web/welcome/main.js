@@ -1,0 +1,105 @@
+// Brings the page to life: the room of room.js, and what shows the people, the text and the order.
+
+import { drawPointers, sharePointer } from './cursors.js';
+import { colourOf, nameOf } from './names.js';
+import { $, restart, setPeople } from './page.js';
+import { counter, room } from './room.js';
+import { tape } from './tape.js';
+import { bindText } from './text.js';
+
+/** @typedef {import('./page.js').Entry} Entry */
+
+const STATES = { connecting: 'connecting', online: 'live on this server', offline: 'offline, trying again', closed: 'closed' };
+const order = tape($('#tape'));
+
+// The connection.
+const buttons = /** @type {NodeListOf<HTMLButtonElement>} */ (document.querySelectorAll('#room button'));
+const showState = () => {
+  const online = room.state === 'online';
+  // A first attempt that has not failed yet is no news; later ones are one story.
+  const state = room.id && room.state === 'connecting' ? 'offline' : room.state;
+  document.documentElement.dataset.state = state;
+  $('#state').textContent = state;
+  $('#live').textContent = STATES[state];
+  $('#client').textContent = online ? `client ${room.id}` : '';
+  for (const button of buttons) button.disabled = !online;
+  if (online) order.clear();
+  else hidePeople();
+};
+
+// The people and their pointers.
+const cursors = room.topic('welcome/cursors', 'presence');
+/** @type {Set<string>} */
+let ids = new Set();
+let loaded = false;
+
+cursors.on((value, { by, sequence, change }) => {
+  const present = /** @type {Record<string, Entry>} */ (value);
+  const before = ids;
+  ids = new Set(Object.keys(present));
+  const came = [...ids].filter((id) => !before.has(id));
+  const left = [...before].filter((id) => !ids.has(id));
+  drawPointers($('#pointers'), room.id, present);
+  if (!change || came.length || left.length) {
+    setPeople(room.id, present);
+    showPeople();
+  }
+  if (!change) return;
+  for (const id of came) order.add(sequence, Number(id), `${nameOf(Number(id))} came in`);
+  for (const id of left) order.add(sequence, Number(id), `${nameOf(Number(id))} left`);
+  if (!came.length && !left.length) order.move(sequence);
+  if (loaded && came.some((id) => Number(id) !== room.id)) restart($('#door'), 'swing');
+  loaded ||= by === room.id;
+});
+sharePointer($('#room'), (entry) => void cursors.put(entry).catch(ignore));
+
+room.on('state', showState);
+showState();
+
+/** Who is here is not known while the connection is down. */
+function hidePeople() {
+  ids = new Set();
+  drawPointers($('#pointers'), room.id, {});
+  $('#people').textContent = '–';
+  $('#names').replaceChildren();
+}
+
+function showPeople() {
+  $('#people').textContent = String(ids.size);
+  $('#room').dataset.people = ids.size > 1 ? 'many' : 'one';
+  const names = [...ids].map(Number).sort((a, b) => Number(b === room.id) - Number(a === room.id) || a - b);
+  $('#names').replaceChildren(
+    ...names.slice(0, 8).map((id) => {
+      const item = document.createElement('li');
+      item.textContent = id === room.id ? `${nameOf(id)} (this tab)` : nameOf(id);
+      item.style.setProperty('--person', colourOf(id));
+      return item;
+    }),
+  );
+}
+
+// The order of the room, told in short words.
+counter.on((value, { by, sequence, change }) => {
+  if (change) order.add(sequence, by, change.type === 'add' ? `counter ${change.value < 0 ? '−' : '+'}${Math.abs(change.value)}` : `counter = ${value}`);
+});
+const text = bindText(/** @type {HTMLTextAreaElement} */ ($('#text')), room, 'welcome/text');
+text.on((value, { by, sequence, change }) => {
+  if (change) order.add(sequence, by, `text ${brief(change)}`);
+});
+
+/** @param {import('/chatroom.js').Change} change */
+function brief({ type, components }) {
+  if (type !== 'edit') return 'set';
+  let inserted = '';
+  let gone = 0;
+  for (const { insert = '', delete: deleted = 0 } of components) {
+    inserted += insert;
+    gone += deleted;
+  }
+  const letters = [...inserted.replace(/\s/g, ' ')];
+  const shown = letters.length > 10 ? `${letters.slice(0, 9).join('')}…` : letters.join('');
+  return [gone ? `−${gone}` : '', shown ? `“${shown}”` : ''].filter(Boolean).join(' ');
+}
+
+/** The next put says where the pointer is; one that is lost with the connection needs no word. */
+function ignore() {}
