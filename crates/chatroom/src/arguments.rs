@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::bench::Bench;
+
 /// Keeps the state of many clients in step, in real time.
 ///
 /// Started without a command, chatroom serves on http://127.0.0.1:8765. Open that page in two tabs
@@ -24,6 +26,8 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Print the configuration file with every key, its default and its meaning
     Config,
+    /// Measure what a server does on this machine
+    Bench(Bench),
 }
 
 #[derive(Args, Clone, Debug, Default)]

@@ -46,7 +46,7 @@ pub(crate) fn read(path: &Path) -> Result<ConfigFile, Failure> {
 
 fn parse(text: &str) -> Result<ConfigFile, String> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count());
+        let line = error.span().map_or(0, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         format!("line {line}: {}", error.message().replace('\n', " "))
     })?;
     let mut file = ConfigFile::default();

@@ -1,6 +1,7 @@
 //! The executable `chatroom`: flags and a file become a server. See `chatroom --help`.
 
 mod arguments;
+mod bench;
 mod config_file;
 mod serve;
 
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         None => serve::run(&arguments.serve),
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Config) => config_file::print(),
+        Some(Command::Bench(bench)) => bench::run(&bench),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
