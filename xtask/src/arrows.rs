@@ -20,13 +20,36 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Crates that can do no I/O, which is all that protocol and engine may stand on.
 const PURE: &[&str] = &[
-    "bytes", "itoa", "memchr", "proc-macro2", "quote", "ryu-js", "serde", "serde_core", "serde_derive", "serde_json",
-    "syn", "unicode-ident", "zmij", "chatroom-protocol", "chatroom-engine",
+    "bytes",
+    "itoa",
+    "memchr",
+    "proc-macro2",
+    "quote",
+    "ryu-js",
+    "serde",
+    "serde_core",
+    "serde_derive",
+    "serde_json",
+    "syn",
+    "unicode-ident",
+    "zmij",
+    "chatroom-protocol",
+    "chatroom-engine",
 ];
 
 /// Words that only a crate with I/O, a clock, randomness or tasks has.
-const IMPURE: &[&str] =
-    &["std::fs", "std::net", "std::time", "std::thread", "std::env", "std::process", "tokio", "async fn", "println!", "rand::"];
+const IMPURE: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::time",
+    "std::thread",
+    "std::env",
+    "std::process",
+    "tokio",
+    "async fn",
+    "println!",
+    "rand::",
+];
 
 /// `cargo metadata` of the workspace.
 pub(crate) fn metadata() -> Result<Value, String> {

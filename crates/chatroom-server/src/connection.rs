@@ -60,6 +60,8 @@ struct Closing {
     /// Whether what the client sends can still be understood. If not it is read and dropped all the
     /// same: closing a socket with unread bytes would reset it and destroy our close frame.
     deaf: bool,
+    /// Whether our half of the stream was ended, which tells the client at once.
+    ended: bool,
 }
 
 impl Connection {
@@ -120,6 +122,14 @@ impl Connection {
                 && closing.heard
             {
                 return Ok(());
+            }
+            if let Some(closing) = &mut self.closing
+                && self.writing.is_empty()
+                && closing.deaf
+                && !closing.ended
+            {
+                closing.ended = true;
+                writer.shutdown().await?;
             }
             let timer = self.timer();
             let reads = self.held.is_none()
@@ -185,8 +195,13 @@ impl Connection {
                 }
                 Ok(Some(Parsed::Closed)) => {
                     let deadline = Instant::now() + CLOSING;
-                    let closing =
-                        self.closing.get_or_insert(Closing { deadline, sent: false, heard: false, deaf: false });
+                    let closing = self.closing.get_or_insert(Closing {
+                        deadline,
+                        sent: false,
+                        heard: false,
+                        deaf: false,
+                        ended: false,
+                    });
                     closing.heard = true;
                     if !closing.sent {
                         closing.sent = true;
@@ -255,7 +270,13 @@ impl Connection {
     /// Puts a close frame behind what is being written.
     fn close(&mut self, close: &Close) {
         if self.closing.is_none() {
-            self.closing = Some(Closing { deadline: Instant::now() + CLOSING, sent: true, heard: false, deaf: false });
+            self.closing = Some(Closing {
+                deadline: Instant::now() + CLOSING,
+                sent: true,
+                heard: false,
+                deaf: false,
+                ended: false,
+            });
             self.answers.extend_from_slice(&close.frame());
         }
     }

@@ -1,6 +1,6 @@
 //! One task per room: it runs the engine and carries out its effects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use crate::rooms::{Rooms, Told};
 const BATCH: usize = 256;
 /// How many records a journal in memory keeps of a room.
 const RECORDS_KEPT: usize = 1_000;
+/// And no more than so many bytes of them.
+const RECORD_BYTES_KEPT: usize = 1 << 20;
 /// How long an empty room stays, so that a client that comes back at once finds it.
 const EMPTY_FOR: Duration = Duration::from_secs(1);
 
@@ -35,7 +37,8 @@ pub(crate) struct RoomTask {
     /// Where the journal stands, and what it is doing.
     appended: Sequence,
     appending: Option<Pending<Sequence>>,
-    kept: Vec<Sequence>,
+    kept: VecDeque<(Sequence, usize)>,
+    kept_bytes: usize,
     wake_at: Option<Time>,
     empty_since: Option<Instant>,
     counted: (Tally, Counts),
@@ -54,7 +57,8 @@ impl RoomTask {
             records: Vec::new(),
             appended: Sequence::default(),
             appending: None,
-            kept: Vec::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
             wake_at: None,
             empty_since: None,
             counted: (Tally::default(), Counts::default()),
@@ -174,7 +178,8 @@ impl RoomTask {
     fn append(&mut self) {
         if self.appending.is_none() && !self.records.is_empty() {
             let records = std::mem::take(&mut self.records);
-            self.kept.extend(records.iter().map(|record| record.sequence));
+            self.kept.extend(records.iter().map(|record| (record.sequence, record.bytes.len())));
+            self.kept_bytes += records.iter().map(|record| record.bytes.len()).sum::<usize>();
             self.appending = Some(self.journal.append(&self.name, self.appended, records));
         }
     }
@@ -183,11 +188,15 @@ impl RoomTask {
         self.appending = None;
         self.appended = done?;
         self.handle(Input::Appended { sequence: self.appended });
-        if self.kept.len() >= 2 * RECORDS_KEPT {
-            let through = self.kept[self.kept.len() - RECORDS_KEPT - 1];
-            self.kept.drain(..self.kept.len() - RECORDS_KEPT);
-            let trimmed = self.journal.trim(&self.name, through);
-            tokio::spawn(trimmed);
+        // Trimmed by halves, so that it is not asked for after each commit.
+        if self.kept.len() >= 2 * RECORDS_KEPT || self.kept_bytes >= 2 * RECORD_BYTES_KEPT {
+            let mut through = Sequence::default();
+            while self.kept.len() > RECORDS_KEPT || self.kept_bytes > RECORD_BYTES_KEPT {
+                let Some((sequence, bytes)) = self.kept.pop_front() else { break };
+                through = sequence;
+                self.kept_bytes -= bytes;
+            }
+            tokio::spawn(self.journal.trim(&self.name, through));
         }
         Ok(())
     }

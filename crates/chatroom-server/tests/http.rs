@@ -38,7 +38,7 @@ fn check(server: &TestServer, path: &str, headers: &[&str], status: u16, says: &
 fn pages_and_health() {
     let server = TestServer::default();
     check(&server, "/healthz", &[], 200, "ok\n");
-    check(&server, "/metrics", &[], 200, "chatroom_connections");
+    check(&server, "/metrics", &[], 200, "chatroom_rooms");
     check(&server, "/", &[], 200, "content-security-policy");
     check(&server, "/chatroom.js", &[], 200, "text/javascript");
     check(&server, "/nothing", &[], 404, "/rooms/NAME");

@@ -281,11 +281,7 @@ fn byte_level_cases() {
     cases.check("a continuation of nothing", &frame(LAST, b"x"), &close(1002));
     cases.check("a new text inside fragments", &frames(&[(TEXT_BEGIN, head), (TEXT, &message)]), &close(1002));
     cases.check("a binary message", &frame(0x82, b"x"), &close(1003));
-    cases.check(
-        "a good message before a bad frame",
-        &[whole.clone(), frame(LAST, b"x")].concat(),
-        &[Answer::Echo(9), Answer::Close(Some(1002))],
-    );
+    cases.check("a bad frame after a good message", &[whole.clone(), frame(LAST, b"x")].concat(), &close(1002));
 
     // UTF-8.
     let emoji = update("a😀b");
@@ -349,11 +345,13 @@ fn byte_level_cases() {
 fn a_dropped_socket_leaves_nothing() {
     let server = TestServer::default();
     drop(Wire::connect(&server, 1));
-    let mut cut = Wire::connect(&server, 1);
+    let mut cut = Wire::connect(&server, 2);
     cut.stream.write_all(&frame(TEXT, &update("x"))[..9]).unwrap();
     drop(cut);
-    let room = chatroom_server::protocol::RoomName::parse("1").unwrap();
     chatroom_testkit::server::wait_until("both clients to be gone", || {
-        server.counts_of(&room).is_none_or(|counts| counts.clients == 0 && counts.subscriptions == 0)
+        ["1", "2"].iter().all(|name| {
+            let room = chatroom_server::protocol::RoomName::parse(name).unwrap();
+            server.counts_of(&room).is_none_or(|counts| counts.clients == 0 && counts.subscriptions == 0)
+        })
     });
 }

@@ -86,6 +86,46 @@ impl Peer {
         self.socket.send(Message::text(text)).expect("the socket takes a message");
     }
 
+    /// Sends any bytes in a text frame, UTF-8 or not.
+    ///
+    /// # Panics
+    /// When the socket fails before the server closed it.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        let mut frame = vec![0x81];
+        match bytes.len() {
+            short @ 0..=125 => frame.push(0x80 | u8::try_from(short).unwrap_or_default()),
+            long => {
+                frame.push(0x80 | 127);
+                frame.extend((long as u64).to_be_bytes());
+            }
+        }
+        // A mask of zeros leaves the payload as it is.
+        frame.extend([0; 4]);
+        frame.extend(bytes);
+        // A server that refuses the size may stop reading; its close frame tells.
+        let _ = self.socket.get_mut().write_all(&frame);
+    }
+
+    /// The types of all that has arrived. An answer may give back what no strict reader takes, so
+    /// only its beginning is read.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn drain_kinds(&mut self) -> Vec<String> {
+        self.send(&json!({
+            "type": "request",
+            "content": {"service_name": "_chatroom/time", "args": {}, "request_id": "drain"},
+        }));
+        let mut kinds = Vec::new();
+        loop {
+            match self.socket.read().expect("the connection lives") {
+                Message::Text(text) if text.contains("\"request_id\":\"drain\"") => return kinds,
+                Message::Text(text) => kinds.extend(text.split('"').nth(3).map(str::to_owned)),
+                _ => {}
+            }
+        }
+    }
+
     /// Writes bytes past the WebSocket.
     ///
     /// # Errors

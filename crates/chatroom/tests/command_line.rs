@@ -47,7 +47,9 @@ fn help_is_for_newcomers() {
     let output = chatroom().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    for word in ["http://127.0.0.1:8765", "two tabs", "serve", "config", "bench", "--listen", "--memory", "--allowed-origins"] {
+    for word in
+        ["http://127.0.0.1:8765", "two tabs", "serve", "config", "bench", "--listen", "--memory", "--allowed-origins"]
+    {
         assert!(help.contains(word), "{word} is missing in:\n{help}");
     }
 }
@@ -58,7 +60,9 @@ fn the_printed_configuration_can_be_used() {
     let file = std::env::temp_dir().join(format!("chatroom-printed-{}.toml", std::process::id()));
     std::fs::write(&file, printed.stdout).unwrap();
     let (mut server, address) = start(&["--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
-    assert!(http(address.parse().unwrap(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").contains("ok"));
+    assert!(
+        http(address.parse().unwrap(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").contains("ok")
+    );
     terminate(&mut server);
     std::fs::remove_file(file).unwrap();
 }

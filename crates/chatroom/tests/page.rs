@@ -13,9 +13,9 @@ const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 fn two_tabs_are_in_step() {
     let web_test = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web-test");
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
-    let browser = std::env::var("CHROMIUM").ok().or_else(|| {
-        BROWSERS.iter().find(|browser| there(browser)).map(|browser| (*browser).to_owned())
-    });
+    let browser = std::env::var("CHROMIUM")
+        .ok()
+        .or_else(|| BROWSERS.iter().find(|browser| there(browser)).map(|browser| (*browser).to_owned()));
     let ready = web_test.join("node_modules/puppeteer-core").is_dir() && there("node");
     let (Some(_), true) = (&browser, ready) else {
         assert!(std::env::var_os("CI").is_none(), "CI needs node, chromium and `npm ci` in web-test");
