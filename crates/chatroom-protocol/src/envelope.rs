@@ -8,7 +8,10 @@ use serde_json::value::RawValue;
 
 use crate::code::{Code, Refusal};
 use crate::json;
-use crate::limits::MAX_FIELDS;
+use crate::limits::{MAX_DEPTH, MAX_FIELDS};
+
+/// How deep a value lies in the deepest message: content, changes, part, change, value.
+const ENVELOPE_DEPTH: usize = 6;
 
 /// The fields of one JSON object, each still as JSON text.
 #[derive(Debug, Default)]
@@ -185,6 +188,10 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// `malformed`, saying what is missing.
     pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+        // Parts of a message go on to others as they are, whose readers may not bear any depth.
+        if json::depth(text) > MAX_DEPTH + ENVELOPE_DEPTH {
+            return Err(Refusal::new(Code::Malformed, format!("nested deeper than {MAX_DEPTH}")));
+        }
         struct Message;
 
         impl<'de> Visitor<'de> for Message {

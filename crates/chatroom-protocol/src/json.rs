@@ -31,6 +31,26 @@ pub fn parse(text: &str) -> Result<Value, Refusal> {
     })
 }
 
+/// How deep the brackets of a JSON text are nested; what is within strings does not count.
+#[must_use]
+pub fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Puts what the JSON reader found wrong into one of our codes.
 #[must_use]
 pub fn refusal(error: &serde_json::Error) -> Refusal {
@@ -315,5 +335,8 @@ mod tests {
         assert!(parse(&nested(64)).is_ok());
         check(&nested(65), Err(Code::Malformed));
         check(&nested(100_000), Err(Code::Malformed));
+        for (text, expected) in [("1", 0), ("[[]]", 2), (r#"{"a":"[[[\"{","b":[1]}"#, 2), ("]][", 1)] {
+            assert_eq!(depth(text), expected, "{text}");
+        }
     }
 }

@@ -209,7 +209,7 @@ impl<'a> Envelope<'a> {
             ("unregister_service", _) => Ok(ClientMessage::UnregisterService { service_name: service_name(fields)? }),
             ("request", _) => Ok(ClientMessage::Request {
                 service_name: service_name(fields)?,
-                args: fields.raw("args").unwrap_or(RawValue::NULL),
+                args: passed_on(fields, "args")?,
                 request_id: request_id(fields)?,
                 timeout_ms: match dialect {
                     Dialect::Seed => None,
@@ -220,7 +220,7 @@ impl<'a> Envelope<'a> {
                 request_id: request_id(fields)?,
                 result: match fields.get("error").filter(|_| dialect == Dialect::V1) {
                     Some(error) => Err(service_error(error)?),
-                    None => Ok(fields.raw("response").unwrap_or(RawValue::NULL)),
+                    None => Ok(passed_on(fields, "response")?),
                 },
             }),
             ("hello", Dialect::V1) => Ok(ClientMessage::Hello {
@@ -232,10 +232,9 @@ impl<'a> Envelope<'a> {
                 changes: action_changes(fields.require("changes")?, limits)?,
                 base: base(fields, dialect)?,
             }),
-            ("progress", Dialect::V1) => Ok(ClientMessage::Progress {
-                request_id: request_id(fields)?,
-                data: fields.raw("data").unwrap_or(RawValue::NULL),
-            }),
+            ("progress", Dialect::V1) => {
+                Ok(ClientMessage::Progress { request_id: request_id(fields)?, data: passed_on(fields, "data")? })
+            }
             ("cancel", Dialect::V1) => Ok(ClientMessage::Cancel { request_id: request_id(fields)? }),
             ("undo" | "redo", Dialect::V1) => {
                 Err(Refusal::new(Code::Unsupported, "undo and redo: this server does not have them yet"))
@@ -253,6 +252,17 @@ impl<'a> Envelope<'a> {
                 ))
             }
         }
+    }
+}
+
+/// A value that goes on to another client as it is, so it must be one that every client can read.
+fn passed_on<'a>(fields: &Fields<'a>, name: &str) -> Result<&'a RawValue, Refusal> {
+    let Some(raw) = fields.raw(name) else {
+        return Ok(RawValue::NULL);
+    };
+    match crate::json::parse(raw.get()) {
+        Ok(_) => Ok(raw),
+        Err(refusal) => Err(Refusal::new(refusal.code, format!("{name}: {}", refusal.reason))),
     }
 }
 
@@ -328,7 +338,11 @@ fn service_error(raw: &RawValue) -> Result<ServiceError<'_>, Refusal> {
             )
         })?,
     };
-    Ok(ServiceError { code, message: fields.text("message")?.unwrap_or_default(), data: fields.raw("data") })
+    Ok(ServiceError {
+        code,
+        message: fields.text("message")?.unwrap_or_default(),
+        data: fields.raw("data").map(|_| passed_on(&fields, "data")).transpose()?,
+    })
 }
 
 fn action_changes<'a>(raw: &'a RawValue, limits: &Limits) -> Result<Vec<(TopicName, &'a RawValue)>, Refusal> {
