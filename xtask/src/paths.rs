@@ -8,12 +8,27 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// All files that git tracks, relative to the root.
+/// All files that git tracks and that are there, relative to the root.
 pub(crate) fn tracked() -> Result<Vec<String>, String> {
-    let output = Command::new("git")
-        .args(["ls-files"])
-        .current_dir(root())
-        .output()
-        .map_err(|error| format!("cannot run git: {error}"))?;
-    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    let text = output(Command::new("git").args(["ls-files", "-z"]).current_dir(root()))?;
+    let files: Vec<String> = text.split('\0').filter(|file| root().join(file).is_file()).map(str::to_owned).collect();
+    match files.is_empty() {
+        true => Err("git tracks no files here: there is nothing to check".into()),
+        false => Ok(files),
+    }
+}
+
+/// The text of a file, bytes that are no text replaced.
+pub(crate) fn read(file: &str) -> Result<String, String> {
+    let bytes = std::fs::read(root().join(file)).map_err(|error| format!("cannot read {file}: {error}"))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What a command prints, if it succeeds.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(format!("failed: {command:?}\n{}", String::from_utf8_lossy(&output.stderr))),
+    }
 }

@@ -1,59 +1,76 @@
 //! `cargo xtask test`: every check in order, the tests last.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use crate::paths::root;
 
+/// What the browser may be called, besides what CHROMIUM says.
+const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
+
 /// Runs all checks; further arguments go to the test runner.
-pub(crate) fn test(arguments: &[String]) -> Result<(), String> {
+pub(crate) fn test(arguments: &[String]) -> Result<ExitCode, String> {
     step("cargo", &["fmt", "--all", "--", "--check"], &root())?;
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &root())?;
     pages()?;
-    let extra: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| *argument != "--").collect();
-    let mut nextest = vec!["nextest", "run", "--workspace", "--no-fail-fast"];
-    let mut plain = vec!["test", "--workspace"];
-    if has("cargo", &["nextest", "--version"]) {
-        nextest.extend(extra);
-        step("cargo", &nextest, &root())
-    } else {
-        plain.extend(extra);
-        step("cargo", &plain, &root())
-    }
+    tests(arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments))
 }
 
 /// Types and lints of the pages. The browser test itself is one of the workspace's tests.
 fn pages() -> Result<(), String> {
-    if !has("npm", &["--version"]) {
-        return missing("npm", "the pages' types and the browser test");
+    if !has("node", &["--version"]) || !has("npm", &["--version"]) {
+        return left_out("the pages' types, lints and browser test", "Node 20 or later with npm (nodejs.org)");
     }
     let folder = root().join("web-test");
     let changed = |name: &str| folder.join(name).metadata().and_then(|file| file.modified()).ok();
     if changed("node_modules/.package-lock.json") < changed("package-lock.json") {
         step("npm", &["ci", "--no-audit", "--no-fund"], &folder)?;
     }
-    step("npm", &["run", "--silent", "check"], &folder)
+    step("npm", &["run", "--silent", "check"], &folder)?;
+
+    let named = std::env::var("CHROMIUM").ok();
+    if BROWSERS.iter().copied().chain(named.as_deref()).any(|browser| has(browser, &["--version"])) {
+        return Ok(());
+    }
+    left_out("the browser test", "Chromium (`apt-get install chromium`), or name it in CHROMIUM")
 }
 
-fn missing(tool: &str, what: &str) -> Result<(), String> {
+/// Says what cannot be checked here, which CI does not accept.
+fn left_out(what: &str, install: &str) -> Result<(), String> {
     if std::env::var_os("CI").is_some() {
-        return Err(format!("{tool} is missing, which {what} need"));
+        return Err(format!("CI checks {what} too: install {install}"));
     }
-    println!("left out: {what}; install {tool} to have them checked");
+    println!("\nleft out: {what}. To have it checked, install {install}");
     Ok(())
+}
+
+/// Runs the tests. The runner has the last word: its summary ends the output, failed or not.
+fn tests(arguments: &[String]) -> Result<ExitCode, String> {
+    let mut command = match has("cargo", &["nextest", "--version"]) {
+        true => vec!["nextest", "run", "--workspace", "--no-fail-fast"],
+        false => vec!["test", "--workspace"],
+    };
+    command.extend(arguments.iter().map(String::as_str));
+    let code = run("cargo", &command, &root())?;
+    Ok(ExitCode::from(code))
+}
+
+fn step(program: &str, arguments: &[&str], folder: &Path) -> Result<(), String> {
+    match run(program, arguments, folder)? {
+        0 => Ok(()),
+        _ => Err(format!("failed: {program} {}", arguments.join(" "))),
+    }
+}
+
+/// The exit code of a command, which shows what it prints.
+fn run(program: &str, arguments: &[&str], folder: &Path) -> Result<u8, String> {
+    let shown = format!("{program} {}", arguments.join(" "));
+    println!("\n> {shown}");
+    let status = Command::new(program).args(arguments).current_dir(folder).status();
+    let status = status.map_err(|error| format!("cannot run {shown}: {error}"))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
 fn has(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
-}
-
-fn step(program: &str, arguments: &[&str], folder: &Path) -> Result<(), String> {
-    let shown = format!("{program} {}", arguments.join(" "));
-    println!("\n> {shown}");
-    let status = Command::new(program).args(arguments).current_dir(folder).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(format!("failed: {shown}")),
-        Err(error) => Err(format!("cannot run {shown}: {error}")),
-    }
 }

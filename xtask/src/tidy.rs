@@ -1,9 +1,11 @@
 //! `cargo xtask tidy`: rules of the repository that no compiler knows. They run as tests too.
 
-use crate::arrows;
-use crate::paths::{root, tracked};
+use crate::metadata::Metadata;
+use crate::paths::{read, tracked};
+use crate::{arrows, map, places, purity};
 
 const SOURCE_LINES_MAX: usize = 1_000;
+const SOURCE: &[&str] = &[".rs", ".js", ".mjs", ".ts", ".py", ".html", ".css"];
 const VAGUE: &[&str] = &["util", "utils", "common", "helper", "helpers", "misc", "imp"];
 
 type Check = fn() -> Result<Vec<String>, String>;
@@ -15,6 +17,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("the map", map_is_true),
     ("file names", file_names),
     ("file sizes", file_sizes),
+    ("machine paths", machine_paths),
 ];
 
 /// Runs all checks.
@@ -33,62 +36,40 @@ pub(crate) fn run() -> Result<(), String> {
 }
 
 fn dependency_arrows() -> Result<Vec<String>, String> {
-    Ok(arrows::forbidden(&arrows::edges(&arrows::metadata()?)))
+    Ok(arrows::forbidden(&Metadata::load()?.members()))
 }
 
 fn pure_crates() -> Result<Vec<String>, String> {
-    let metadata = arrows::metadata()?;
-    let mut problems = Vec::new();
-    for name in ["chatroom-protocol", "chatroom-engine"] {
-        problems.extend(arrows::impure_dependencies(&metadata, name));
-        let folder = format!("crates/{name}/src/");
-        for file in tracked()?.iter().filter(|file| file.starts_with(&folder)) {
-            problems.extend(arrows::impure_words(file, &read(file)?));
-        }
-    }
-    Ok(problems)
-}
-
-/// Every file and folder that ARCHITECTURE.md names exists, and every crate is named.
-fn map_is_true() -> Result<Vec<String>, String> {
+    let metadata = Metadata::load()?;
+    let members = metadata.members();
     let files = tracked()?;
-    let map = read("ARCHITECTURE.md")?;
-    let mut problems = missing_from_tree(&map, &files);
-    for name in arrows::edges(&arrows::metadata()?).into_keys() {
-        if !map.contains(&format!("`{name}`")) {
-            problems.push(format!("ARCHITECTURE.md does not name the crate {name}"));
+    let mut problems = Vec::new();
+    for name in purity::PURE_CRATES {
+        // What the manifest names for other platforms is not in the resolved graph of this one.
+        let named = members.get(*name).into_iter().flatten().filter(|dependency| !dependency.for_tests);
+        let mut foundations = metadata.foundations(name);
+        foundations.extend(named.map(|dependency| dependency.name.clone()));
+        problems.extend(purity::impure_foundations(name, &foundations));
+
+        let folder = format!("crates/{name}/src/");
+        let sources = files.iter().filter(|file| file.starts_with(&folder) && !file.ends_with("/tests.rs"));
+        for file in sources {
+            problems.extend(purity::impure_words(file, &read(file)?));
         }
     }
     Ok(problems)
 }
 
-fn missing_from_tree(map: &str, files: &[String]) -> Vec<String> {
-    let names = map.split('`').skip(1).step_by(2).filter(|name| {
-        let path = name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
-        // Names on the wire are no paths.
-        path && !name.starts_with('_') && (name.ends_with(".rs") || name.ends_with(".md") || name.contains('/'))
-    });
-    names
-        .filter(|name| {
-            let inside = format!("/{name}");
-            let folder = format!("{}/", name.trim_end_matches('/'));
-            !files.iter().any(|file| {
-                file == name
-                    || file.ends_with(&inside)
-                    || file.starts_with(&folder)
-                    || file.contains(&format!("/{folder}"))
-            })
-        })
-        .map(|name| format!("ARCHITECTURE.md names {name}, which does not exist"))
-        .collect()
+fn map_is_true() -> Result<Vec<String>, String> {
+    let text = read("ARCHITECTURE.md")?;
+    let mut problems = map::names_of_nothing(&text, &tracked()?);
+    problems.extend(map::unnamed_crates(&text, Metadata::load()?.members().keys()));
+    Ok(problems)
 }
 
 fn file_names() -> Result<Vec<String>, String> {
-    Ok(tracked()?
-        .iter()
-        .filter(|file| is_vague(file))
-        .map(|file| format!("{file} does not say what belongs there"))
-        .collect())
+    let vague = tracked()?.into_iter().filter(|file| is_vague(file));
+    Ok(vague.map(|file| format!("{file} does not say what belongs there")).collect())
 }
 
 fn is_vague(file: &str) -> bool {
@@ -97,19 +78,23 @@ fn is_vague(file: &str) -> bool {
 
 fn file_sizes() -> Result<Vec<String>, String> {
     let mut problems = Vec::new();
-    for file in
-        tracked()?.iter().filter(|file| file.ends_with(".rs") || file.ends_with(".js") || file.ends_with(".mjs"))
-    {
-        let lines = read(file)?.lines().count();
-        if lines > SOURCE_LINES_MAX {
-            problems.push(format!("{file} has {lines} lines, at most {SOURCE_LINES_MAX} are one noun"));
-        }
+    for file in tracked()?.iter().filter(|file| SOURCE.iter().any(|ending| file.ends_with(ending))) {
+        problems.extend(too_long(file, &read(file)?));
     }
     Ok(problems)
 }
 
-fn read(file: &str) -> Result<String, String> {
-    std::fs::read_to_string(root().join(file)).map_err(|error| format!("cannot read {file}: {error}"))
+fn too_long(file: &str, text: &str) -> Option<String> {
+    let lines = text.lines().count();
+    (lines > SOURCE_LINES_MAX).then(|| format!("{file} has {lines} lines; one noun has at most {SOURCE_LINES_MAX}"))
+}
+
+fn machine_paths() -> Result<Vec<String>, String> {
+    let mut problems = Vec::new();
+    for file in tracked()? {
+        problems.extend(places::of_one_machine(&file, &read(&file)?));
+    }
+    Ok(problems)
 }
 
 #[cfg(test)]
@@ -139,7 +124,6 @@ mod tests {
     #[test]
     fn names_say_what_belongs_there() {
         clean(file_names);
-        assert!(is_vague("crates/a/src/util.rs") && is_vague("a/common/b.rs") && !is_vague("a/utility_room.rs"));
     }
 
     #[test]
@@ -148,9 +132,19 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_map_is_found() {
-        let files = ["crates/a/src/room.rs".to_owned()];
-        assert_eq!(missing_from_tree("see `room.rs` and `crates/a`", &files), Vec::<String>::new());
-        assert_eq!(missing_from_tree("see `gone.rs` and `crates/b`", &files).len(), 2);
+    fn no_file_names_a_machine() {
+        clean(machine_paths);
+    }
+
+    #[test]
+    fn a_vague_name_is_found() {
+        assert!(is_vague("crates/a/src/util.rs") && is_vague("a/common/b.rs"));
+        assert!(!is_vague("a/utility_room.rs") && !is_vague("crates/common_room/src/lib.rs"));
+    }
+
+    #[test]
+    fn a_long_file_is_found() {
+        assert_eq!(too_long("a.rs", &"x\n".repeat(SOURCE_LINES_MAX)), None);
+        assert!(too_long("a.rs", &"x\n".repeat(SOURCE_LINES_MAX + 1)).is_some());
     }
 }

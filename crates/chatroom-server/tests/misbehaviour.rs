@@ -6,23 +6,10 @@
 use chatroom_engine::NoAuthority;
 use chatroom_server::protocol::{Dialect, Limits, TopicType};
 use chatroom_testkit::server::wait_until;
-use chatroom_testkit::{Peer, TestServer, World, vectors};
+use chatroom_testkit::vectors::{self, Repeat};
+use chatroom_testkit::{Peer, TestServer, World};
 use serde::Deserialize;
 use serde_json::{Value, json};
-
-#[derive(Deserialize)]
-struct Repeat {
-    #[serde(default)]
-    before: String,
-    open: String,
-    #[serde(default)]
-    middle: String,
-    #[serde(default)]
-    close: String,
-    #[serde(default)]
-    after: String,
-    times: usize,
-}
 
 #[derive(Deserialize)]
 struct Malformed {
@@ -41,9 +28,7 @@ impl Malformed {
             (_, Some(hex), _) => {
                 (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
             }
-            (.., Some(Repeat { before, open, middle, close, after, times })) => {
-                format!("{before}{}{middle}{}{after}", open.repeat(*times), close.repeat(*times)).into_bytes()
-            }
+            (.., Some(repeat)) => repeat.text().into_bytes(),
             _ => panic!("{} has nothing to send", self.id),
         }
     }

@@ -2,7 +2,33 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+/// A text too long to be written out, as `conformance/README.md` describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repeat {
+    #[serde(default)]
+    before: String,
+    open: String,
+    #[serde(default)]
+    middle: String,
+    #[serde(default)]
+    close: String,
+    #[serde(default)]
+    after: String,
+    times: usize,
+}
+
+impl Repeat {
+    /// The text itself.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { before, open, middle, close, after, times } = self;
+        format!("{before}{}{middle}{}{after}", open.repeat(*times), close.repeat(*times))
+    }
+}
 
 /// The folder of the vectors, or of anything else at the root of the repository.
 #[must_use]

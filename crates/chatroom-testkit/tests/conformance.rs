@@ -13,8 +13,9 @@ use chatroom_protocol::change::RawChange;
 use chatroom_protocol::envelope::Envelope;
 use chatroom_protocol::{ClientId, Dialect, Limits, Refusal, TopicType, TopicValue, json};
 use chatroom_server::Config;
+use chatroom_testkit::TestServer;
 use chatroom_testkit::script::{EngineStage, Script, SocketStage};
-use chatroom_testkit::{TestServer, vectors};
+use chatroom_testkit::vectors::{self, Repeat};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -30,28 +31,6 @@ fn agree<T: std::fmt::Debug + PartialEq>(found: Result<T, Refusal>, expected: Re
 /// A field that is there, `null` or not.
 fn some<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(source).map(Some)
-}
-
-/// A value too long to be written out.
-#[derive(Debug, Deserialize)]
-struct Repeat {
-    #[serde(default)]
-    before: String,
-    open: String,
-    #[serde(default)]
-    middle: String,
-    #[serde(default)]
-    close: String,
-    #[serde(default)]
-    after: String,
-    times: usize,
-}
-
-impl Repeat {
-    fn text(&self) -> String {
-        let Self { before, open, middle, close, after, times } = self;
-        format!("{before}{}{middle}{}{after}", open.repeat(*times), close.repeat(*times))
-    }
 }
 
 #[test]

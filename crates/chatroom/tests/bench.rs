@@ -2,8 +2,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
+use chatroom_testkit::peer::http;
+use chatroom_testkit::server::wait_until;
 use serde_json::Value;
 
 fn chatroom(arguments: &[&str]) -> Command {
@@ -87,7 +88,12 @@ fn a_server_that_ends_is_a_failure() {
     let (server, url) = server();
     let mut bench = chatroom(&["bench", "fan-out", "--seconds", "60", "--clients", "5", "--url", &url]);
     let bench = bench.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    let address = url.trim_start_matches("ws://").trim_end_matches('/').parse().unwrap();
+    wait_until("the bench to be under way", || {
+        let metrics = http(address, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let count = metrics.lines().find_map(|line| line.strip_prefix("chatroom_commits_total "));
+        count.is_some_and(|count| count.parse::<u64>().unwrap() > 0)
+    });
     drop(server);
     let output = bench.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
