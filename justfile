@@ -23,12 +23,17 @@ test *arguments:
 vectors:
     cargo test -p chatroom-testkit --test conformance -- --nocapture
 
+# The server, with its flags
+run *arguments:
+    cargo run --release -- {{arguments}}
+
 bench *workloads:
     cargo run --release -- bench {{workloads}}
 
-# Needs a nightly compiler and cargo-fuzz
+# Needs a nightly compiler and cargo-fuzz; what it finds goes to fuzz/found
 fuzz target:
-    cargo +nightly fuzz run {{target}}
+    mkdir -p fuzz/found/{{target}}
+    cargo +nightly fuzz run {{target}} fuzz/found/{{target}} fuzz/corpus/{{target}}
 
 # The tables in docs/protocol.md, from the types
 docs:

@@ -18,11 +18,12 @@ pub(crate) fn unnamed_crates<'a>(map: &str, crates: impl Iterator<Item = &'a Str
 
 /// What stands in backticks and reads like a path.
 fn names(map: &str) -> impl Iterator<Item = &str> {
-    // Fenced blocks are drawings and commands, not names.
+    // Fenced blocks are drawings and commands; what begins with `_` or `/` is a name on the wire.
     let prose = map.split("```").step_by(2);
     prose.flat_map(|text| text.split('`').skip(1).step_by(2)).filter(|name| {
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
-        plain && (name.ends_with(".rs") || name.ends_with(".md") || (name.contains('/') && !name.starts_with('/')))
+        plain
+            && (name.ends_with(".rs") || name.ends_with(".md") || (name.contains('/') && !name.starts_with(['_', '/'])))
     })
 }
 
@@ -46,7 +47,7 @@ mod tests {
     #[test]
     fn what_is_there_may_be_named() {
         check("see `room.rs`, `src/room.rs`, `crates/a`, `crates/a/`, `docs/protocol.md`", &[]);
-        check("`Room::handle`, `GET /`, `/metrics`, `--listen`\n```sh\n`gone.rs`\n```\n", &[]);
+        check("`Room::handle`, `GET /`, `/metrics`, `_chatroom/topics`, `--listen`\n```sh\n`gone.rs`\n```\n", &[]);
     }
 
     #[test]
