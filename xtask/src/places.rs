@@ -1,7 +1,7 @@
 //! Places that only one machine has, which no tracked file may name.
 
-/// Folders of somebody's machine.
-const FOLDERS: &[&str] = &["/work/", "/root/", "/farm/", "/home/"];
+/// Where people's folders are on most machines; this machine's own are asked for.
+const FOLDERS: &[&str] = &["/home/", "/Users/"];
 /// Where Cargo.lock says that crates come from.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 /// This file has to name them.
@@ -26,8 +26,10 @@ fn folder(line: &str) -> Option<String> {
         let before = line[..at].chars().next_back();
         !before.is_some_and(|c| c.is_alphanumeric() || "_-.~}*".contains(c))
     };
-    let found = FOLDERS.iter().find(|folder| line.match_indices(**folder).any(|(at, _)| starts_path(at)))?;
-    Some((*found).to_owned())
+    let checkout = crate::paths::root().canonicalize().ok();
+    let own = [checkout, std::env::home_dir()].into_iter().flatten().map(|folder| format!("{}/", folder.display()));
+    let mut folders = FOLDERS.iter().map(|folder| (*folder).to_owned()).chain(own.filter(|folder| folder.len() > 2));
+    folders.find(|folder| line.match_indices(folder.as_str()).any(|(at, _)| starts_path(at)))
 }
 
 fn registry(line: &str) -> Option<String> {
@@ -40,7 +42,7 @@ fn registry(line: &str) -> Option<String> {
     let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || ".-:/".contains(c)));
     words
         .filter_map(|word| word.rsplit("//").next()?.split([':', '/']).next())
-        .find(|host| host.contains(".npmjs.") || (host.starts_with("registry.") && host.split('.').count() > 2))
+        .find(|host| host.starts_with("registry.") && host.split('.').count() > 2)
         .map(str::to_owned)
 }
 
@@ -55,8 +57,9 @@ mod tests {
 
     #[test]
     fn a_path_of_one_machine_is_found() {
-        check("see /work/main/a.rs", true);
-        check("HOME=/root/x", true);
+        let checkout = crate::paths::root().canonicalize().unwrap();
+        check(&format!("see {}/a.rs", checkout.display()), true);
+        check("HOME=/Users/me/x", true);
         check("\"file:///home/me/a\"", true);
         check("a network/work/order", false);
         check("{base}/home/page", false);
@@ -66,7 +69,7 @@ mod tests {
     #[test]
     fn a_registry_is_found() {
         check("\"resolved\": \"https://mirror.example/a.tgz\"", true);
-        check("registry=https://registry.npmjs.org/", true);
+        check("registry=https://registry.example.org/", true);
         check("https://registry.example.com:8080/a", true);
         check("source = \"registry+https://mirror.example/index\"", true);
         check("source = \"sparse+https://mirror.example/index\"", true);
