@@ -33,7 +33,9 @@ export class ChartsView {
     };
     /** @param {(sample: Sample) => number | null} of @param {string} label @param {string} colour @param {boolean} [isArea] */
     const line = (label, colour, of, isArea) => ({ label, colour, of, isArea });
-    const perSecond = (/** @type {number} */ value) => `${rate(value)}/s`;
+    const perSecond = (/** @type {number} */ value) => (value ? `${rate(value)}/s` : '0');
+    const latency = (/** @type {number} */ value) => (value ? ms(value) : '0');
+    const size = (/** @type {number} */ value) => (value ? bytes(value) : '0');
     this.#charts = [
       new Chart({
         title: 'What clients do',
@@ -51,20 +53,20 @@ export class ChartsView {
       }),
       new Chart({
         title: 'Latency of commits',
-        format: ms,
+        format: latency,
         least: 0.1,
         onHover,
         lines: [line('p99', '--line-3', ({ commit_p99_ms }) => commit_p99_ms), line('p50', '--line-1', ({ commit_p50_ms }) => commit_p50_ms)],
       }),
       new Chart({
         title: 'Latency of calls',
-        format: ms,
+        format: latency,
         least: 0.1,
         onHover,
         lines: [line('p99', '--line-3', ({ call_p99_ms }) => call_p99_ms), line('p50', '--line-1', ({ call_p50_ms }) => call_p50_ms)],
       }),
-      new Chart({ title: 'Waiting to be sent', format: bytes, least: 1000, onHover, lines: [line('queues', '--line-2', ({ queue_bytes }) => queue_bytes, true)] }),
-      new Chart({ title: 'Memory of the server', format: bytes, least: 1e6, onHover, lines: [line('resident', '--line-1', ({ memory_bytes }) => memory_bytes, true)] }),
+      new Chart({ title: 'Waiting to be sent', format: size, least: 1000, onHover, lines: [line('queues', '--line-2', ({ queue_bytes }) => queue_bytes, true)] }),
+      new Chart({ title: 'Memory of the server', format: size, least: 1e6, onHover, lines: [line('resident', '--line-1', ({ memory_bytes }) => memory_bytes, true)] }),
       new Chart({ title: 'Clients', format: (value) => count(Math.round(value)), least: 4, onHover, lines: [line('connected', '--line-2', ({ clients }) => clients, true)] }),
       new Chart({ title: 'Topics', format: (value) => count(Math.round(value)), least: 4, onHover, lines: [line('topics', '--line-1', ({ topics }) => topics, true)] }),
     ];

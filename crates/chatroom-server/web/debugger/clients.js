@@ -58,8 +58,8 @@ export class ClientsView {
         { title: 'Dialect', kind: 'dialect', text: ({ dialect }) => dialect, by: ({ dialect }) => dialect },
         { title: 'Here for', kind: 'number', text: ({ since_ms }) => span(store.now() - since_ms), by: ({ since_ms }) => -since_ms },
         { title: 'Topics', kind: 'number', text: ({ subscriptions }) => zero(subscriptions), by: ({ subscriptions }) => subscriptions },
-        { title: 'Says /s', kind: 'number', text: ({ id }) => zero(rates.client(id).receivedRate, rate), by: ({ id }) => rates.client(id).receivedRate },
-        { title: 'Hears /s', kind: 'number', text: ({ id }) => zero(rates.client(id).sentRate, rate), by: ({ id }) => rates.client(id).sentRate },
+        { title: 'Sends /s', kind: 'number', text: ({ id }) => zero(rates.client(id).receivedRate, rate), by: ({ id }) => rates.client(id).receivedRate },
+        { title: 'Receives /s', kind: 'number', text: ({ id }) => zero(rates.client(id).sentRate, rate), by: ({ id }) => rates.client(id).sentRate },
         { title: 'Queue', kind: 'number warn', text: ({ queue_bytes }) => zero(queue_bytes, bytes), by: ({ queue_bytes }) => queue_bytes },
         { title: 'Stale', kind: 'number warn', text: ({ stale_topics }) => zero(stale_topics), by: ({ stale_topics }) => stale_topics },
         {
@@ -178,8 +178,8 @@ export class ClientsView {
       ['address', client.address],
       ['dialect', client.dialect],
       ['since', `${clock(client.since_ms)}, ${span(this.#store.now() - client.since_ms)}`],
-      ['says', `${count(client.received)} messages, ${rate(receivedRate)}/s`],
-      ['hears', `${count(client.sent)} messages, ${rate(sentRate)}/s, ${bytes(bytesRate)}/s`],
+      ['sends', `${count(client.received)} messages, ${rate(receivedRate)}/s`],
+      ['receives', `${count(client.sent)} messages, ${rate(sentRate)}/s, ${bytes(bytesRate)}/s`],
       ['queue', `${bytes(client.queue_bytes)}${client.stale_topics ? `, ${of(client.stale_topics, 'stale topic')}` : ''}`],
       ['calls in flight', count(client.calls)],
     ];

@@ -62,16 +62,20 @@ export class Editor {
   #inputs = new Map();
   /** @type {Json | undefined} */
   #value;
+  /** The value that the form was filled from, if it was. */
+  #base = '';
+  #stale = h('p', { class: 'soft tiny', hidden: true }, 'The value has changed since this was filled in; sending it undoes that. ', button('Take it as it is now', () => this.#choose(this.#op), { class: 'link' }));
 
   /** @param {(topic: string, change: Change) => Promise<import('./wire.js').ResultMessage>} send */
   constructor(send) {
     this.#send = send;
-    this.element.append(this.#tabs, this.#fields, h('div', { class: 'editor-foot' }, this.#wire, this.#go), this.#problem, this.#outcome.element);
+    this.element.append(this.#tabs, this.#fields, this.#stale, h('div', { class: 'editor-foot' }, this.#wire, this.#go), this.#problem, this.#outcome.element);
   }
 
   /** @param {string} name @param {string} type @param {Json | undefined} value */
   show(name, type, value) {
     this.#value = value;
+    this.#stale.hidden = !this.#base || this.#base === JSON.stringify(value);
     if (name === this.#name && type === this.#type) return;
     [this.#name, this.#type] = [name, type];
     this.#outcome.clear();
@@ -97,6 +101,8 @@ export class Editor {
   /** @param {string} op @param {Record<string, string>} [given] */
   #choose(op, given = {}) {
     this.#op = op;
+    this.#base = op === 'set' && this.#value !== undefined ? JSON.stringify(this.#value) : '';
+    this.#stale.hidden = true;
     this.#inputs.clear();
     this.#outcome.clear();
     for (const tab of this.#tabs.children) tab.setAttribute('aria-checked', String(/** @type {HTMLElement} */ (tab).dataset.op === op));

@@ -11,6 +11,9 @@ import { advice, changeInWords, subjectOf } from './words.js';
 /** @typedef {import('./wire.js').Json} Json */
 /** @typedef {import('./dom.js').Child} Child */
 
+// A tree for a handful of characters takes more room than it gives.
+const ONE_LINE = 72;
+
 /** @param {Entry} entry */
 export function entryTitle(entry) {
   const name = entry.kind === 'commit' && entry.sequence ? `commit ${count(entry.sequence)}` : entry.kind === 'call' && entry.call ? `call ${entry.call}` : entry.kind;
@@ -106,6 +109,8 @@ function related(entry, around) {
 
 /** @param {string} label @param {Json | undefined} value */
 export function tree(label, value) {
+  const line = JSON.stringify(value ?? null);
+  if (line.length <= ONE_LINE) return h('code', { class: 'json-line' }, line);
   const shown = new JsonTree({ label, rowsMost: 16 });
   shown.show(value ?? null);
   return shown.element;

@@ -41,7 +41,7 @@ export class Inspector {
     this.#store = store;
     this.#socket = socket;
     this.#editor = new Editor((topic_name, change) => socket.command('update', { topic_name, change }));
-    this.#tree = new JsonTree({ label: 'Value', rowsMost: 22, onPick: (path, value) => this.#editor.use(path, value) });
+    this.#tree = new JsonTree({ label: 'Value', rowsMost: 15, onPick: (path, value) => this.#editor.use(path, value) });
     this.#live = h(
       'div',
       { class: 'inspector' },
@@ -78,11 +78,11 @@ export class Inspector {
     setText(
       this.#facts,
       [
-        `commit ${count(topic.sequence)}`,
+        topic.sequence ? `commit ${count(topic.sequence)}` : '',
         topic.changed_ms ? `changed ${ago(this.#store.now() - topic.changed_ms)}` : 'never changed',
         `${rate(this.#store.rates.topic(topic.name))} commits/s`,
         bytes(topic.bytes),
-      ].join('  ·  '),
+      ].filter(Boolean).join('  ·  '),
     );
     if (!isNews) return;
     const type = /** @type {HTMLElement} */ (this.title.querySelector('.type'));

@@ -22,6 +22,7 @@ import { List } from './list.js';
 const ROW_HEIGHT = 20;
 const CHILDREN_AT_ONCE = 100;
 const OPEN_CHILDREN_MOST = 30;
+const OPEN_SIBLINGS_MOST = 8;
 const LINE = 88;
 const LINES_MOST = 200;
 const INDENT = 14;
@@ -101,13 +102,13 @@ export class JsonTree {
   #rows() {
     /** @type {JsonRow[]} */
     const rows = [];
-    /** @param {string} id @param {Path} path @param {Json} value */
-    const walk = (id, path, value) => {
+    /** @param {string} id @param {Path} path @param {Json} value @param {number} siblings */
+    const walk = (id, path, value, siblings) => {
       const children = childrenOf(value);
       const kind = value === null ? 'null' : Array.isArray(value) ? 'list' : typeof value;
       const isText = kind === 'string' && /** @type {string} */ (value).length > LINE;
       const isFold = isText || (children?.length ?? 0) > 0;
-      const isOpen = isFold && (this.#choices.get(id) ?? (!isText && (path.length === 0 || (path.length < 3 && (children?.length ?? 0) <= OPEN_CHILDREN_MOST))));
+      const isOpen = isFold && (this.#choices.get(id) ?? (!isText && (path.length === 0 || (path.length < 3 && siblings <= OPEN_SIBLINGS_MOST && (children?.length ?? 0) <= OPEN_CHILDREN_MOST))));
       rows.push({ id, path, value, text: isOpen && children ? sizeOf(kind, children.length) : preview(value), kind, isFold, isOpen });
       if (!isOpen) return;
       if (!children) {
@@ -118,12 +119,12 @@ export class JsonTree {
         return;
       }
       const limit = this.#limits.get(id) ?? CHILDREN_AT_ONCE;
-      for (const [key, child] of children.slice(0, limit)) walk(`${id}\0${key}`, [...path, key], child);
+      for (const [key, child] of children.slice(0, limit)) walk(`${id}\0${key}`, [...path, key], child, children.length);
       if (children.length > limit) {
         rows.push({ id: `${id}\0more`, path: [...path, ''], value: undefined, text: `${children.length - limit} more`, kind: 'more', isFold: false, isOpen: false });
       }
     };
-    if (this.#value !== undefined) walk('', [], this.#value);
+    if (this.#value !== undefined) walk('', [], this.#value, 1);
     return rows;
   }
 

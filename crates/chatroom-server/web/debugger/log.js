@@ -31,7 +31,7 @@ export class LogView {
     input: () => this.#refilter(),
   });
   #follow = button('Following', () => this.#setFollowing(!this.#isFollowing), { class: 'quiet follow', 'aria-pressed': 'true', title: 'Follow or pause (p)' }, 'pause');
-  #fresh = button('', () => this.#setFollowing(true), { class: 'fresh', hidden: true }, 'down');
+  #fresh = button('0 new', () => this.#setFollowing(true), { class: 'fresh', hidden: true }, 'down');
   #tally = h('span', { class: 'tally', role: 'status' });
   #older = button('Load older', () => this.#loadOlder(), { class: 'small' });
   #none = h('div', { class: 'none', hidden: true });
@@ -315,7 +315,8 @@ export class LogView {
   }
 
   #export() {
-    const lines = this.#shown.map(({ key: _key, ...entry }) => `${JSON.stringify(entry)}\n`);
+    // The key is the page's own, nothing the server said.
+    const lines = this.#shown.map((entry) => `${JSON.stringify({ ...entry, key: undefined })}\n`);
     const address = URL.createObjectURL(new Blob(lines, { type: 'application/x-ndjson' }));
     h('a', { href: address, download: `chatroom-${this.#store.room}-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.jsonl` }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10_000);

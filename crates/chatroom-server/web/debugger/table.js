@@ -29,7 +29,7 @@ export class Table {
     this.#columns = columns;
     this.#sort = 0;
     this.#isRising = true;
-    this.#heads = columns.map(({ title }, index) => h('span', { role: 'columnheader', class: `sortable ${columns[index].kind ?? ''}` }, button(title, () => this.#sortBy(index))));
+    this.#heads = columns.map(({ title }, index) => h('span', { role: 'columnheader', class: `sortable ${columns[index].kind?.includes('number') ? 'number' : ''}` }, button(title, () => this.#sortBy(index))));
     this.heads = h('div', { class: 'heads cols' }, ...this.#heads);
     this.list = new List({
       label,

@@ -98,8 +98,8 @@ export class TopicsView {
         this.#types,
         this.#tally,
         h('span', { class: 'gap' }),
-        button('Unfold', () => this.#foldAll(true), { class: 'quiet', title: 'Open all folders' }),
-        button('Fold', () => this.#foldAll(false), { class: 'quiet', title: 'Close all folders' }),
+        button('Unfold', () => this.#foldAll(true), { class: 'quiet optional', title: 'Open all folders' }),
+        button('Fold', () => this.#foldAll(false), { class: 'quiet optional', title: 'Close all folders' }),
         button('New topic', () => this.#askCreate(), { class: 'quiet' }, 'plus'),
       ),
       this.#panes.element,
@@ -264,7 +264,7 @@ export class TopicsView {
     subscribers.dataset.zero = topic?.subscribers ? '' : 'true';
     setText(size, topic ? bytes(topic.bytes) : '');
     const perSecond = topic ? this.#store.rates.topic(item.path) : item.branch ? this.#folderRate(item.branch) : 0;
-    setText(speed, perSecond ? rate(perSecond) : '');
+    setText(speed, perSecond < 0.05 ? '' : rate(perSecond));
     setText(changed, topic?.changed_ms ? ago(this.#store.now() - topic.changed_ms) : '');
     const sequence = String(topic?.sequence ?? '');
     if (isSame && row.dataset.sequence && row.dataset.sequence !== sequence) flash(value);

@@ -28,13 +28,15 @@ export function sorted(names) {
 /** @param {string[]} names in the order of `sorted` */
 export function plant(names) {
   const root = branch('', '');
-  let [path, segments, line] = ['', /** @type {string[]} */ ([]), [root]];
+  const line = [root];
+  /** @type {string[]} */
+  let segments = [];
   for (const name of names) {
     const wanted = name.split('/');
     let same = 0;
     while (same < segments.length && same < wanted.length && segments[same] === wanted[same]) same += 1;
     line.length = same + 1;
-    path = wanted.slice(0, same).join('/');
+    let path = wanted.slice(0, same).join('/');
     for (let depth = same; depth < wanted.length; depth += 1) {
       path = depth ? `${path}/${wanted[depth]}` : wanted[depth];
       const child = branch(path, wanted[depth]);
