@@ -113,6 +113,10 @@ impl Room {
         }
         if let Some(session) = self.sessions.get_mut(&connection) {
             session.services.insert(name.clone());
+            // Before the first call that it may be given.
+            if session.dialect == Dialect::V1 {
+                self.reply(connection, &ServerMessage::Registered { service_name: name.as_str() });
+            }
         }
         self.service_touched(name);
         self.set_status(format!("service {name} registered"));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chatroom_protocol::change::ChangeId;
 use chatroom_protocol::envelope::Envelope;
 use chatroom_protocol::json;
 use chatroom_protocol::message::ClientLabel;
@@ -46,6 +47,7 @@ pub(crate) struct About {
     topic_name: Option<String>,
     service_name: Option<String>,
     request_id: Option<RequestId>,
+    action_id: Option<ChangeId>,
 }
 
 impl About {
@@ -82,6 +84,7 @@ impl About {
             topic_name: named("topic_name"),
             service_name: named("service_name"),
             request_id: fields.get("request_id").and_then(|raw| RequestId::parse(raw, "request_id").ok()),
+            action_id: fields.get("action_id").and_then(|raw| ChangeId::parse(raw, "action_id").ok()),
         }
     }
 }
@@ -273,6 +276,7 @@ impl Room {
                 topic_name: about.topic_name.as_deref(),
                 service_name: about.service_name.as_deref(),
                 request_id: about.request_id.as_ref(),
+                action_id: about.action_id.as_ref(),
             };
             let error = ServerMessage::Error { code: refusal.code.number(), reason: &refusal.reason, in_reply_to };
             self.reply(connection, &error);
