@@ -9,6 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chatroom-protocol", &[]),
     ("chatroom-engine", &["chatroom-protocol"]),
     ("chatroom-journal", &["chatroom-protocol"]),
+    ("chatroom-client", &["chatroom-protocol"]),
     ("chatroom-server", &["chatroom-engine", "chatroom-journal", "chatroom-protocol"]),
     ("chatroom", &["chatroom-protocol", "chatroom-server"]),
     ("chatroom-testkit", &["chatroom-engine", "chatroom-journal", "chatroom-protocol", "chatroom-server"]),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chatroom_protocol::change::ChangeId;
 use chatroom_protocol::envelope::Envelope;
 use chatroom_protocol::json;
 use chatroom_protocol::message::ClientLabel;
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::action::Author;
 use crate::effect::{Delivery, Effect};
 use crate::input::{ConnectionId, Time};
+use crate::observe::Observation;
 use crate::room::Room;
 use crate::service::CallId;
 use crate::system::ClientMessages;
@@ -46,6 +48,7 @@ pub(crate) struct About {
     topic_name: Option<String>,
     service_name: Option<String>,
     request_id: Option<RequestId>,
+    action_id: Option<ChangeId>,
 }
 
 impl About {
@@ -82,6 +85,7 @@ impl About {
             topic_name: named("topic_name"),
             service_name: named("service_name"),
             request_id: fields.get("request_id").and_then(|raw| RequestId::parse(raw, "request_id").ok()),
+            action_id: fields.get("action_id").and_then(|raw| ChangeId::parse(raw, "action_id").ok()),
         }
     }
 }
@@ -90,15 +94,13 @@ fn shorten(text: &str) -> String {
     text.chars().take(256).collect()
 }
 
-impl Room {
-    pub(crate) fn open(&mut self, connection: ConnectionId, dialect: Dialect) {
-        self.next_client += 1;
-        let client = ClientId(self.next_client);
-        let session = Session {
+impl Session {
+    fn new(client: ClientId, dialect: Dialect, since: Time) -> Self {
+        Self {
             client,
             dialect,
             greeted: false,
-            since: self.now,
+            since,
             label: ClientLabel::default(),
             subscriptions: BTreeSet::new(),
             presences: BTreeSet::new(),
@@ -106,9 +108,27 @@ impl Room {
             calls: BTreeMap::new(),
             answering: BTreeSet::new(),
             messages: ClientMessages::default(),
-        };
-        let full = self.sessions.len() >= self.config.limits.clients_per_room;
+        }
+    }
+}
+
+impl Room {
+    /// Lets the embedding server take part as client 0.
+    pub(crate) fn host(&mut self, connection: ConnectionId) {
+        if self.host.is_none() {
+            self.host = Some(connection);
+            let session = Session { greeted: true, ..Session::new(ClientId::SERVER, Dialect::V1, self.now) };
+            self.sessions.insert(connection, session);
+        }
+    }
+
+    pub(crate) fn open(&mut self, connection: ConnectionId, dialect: Dialect) {
+        self.next_client += 1;
+        let client = ClientId(self.next_client);
+        let session = Session::new(client, dialect, self.now);
+        let full = self.clients() >= self.config.limits.clients_per_room;
         self.sessions.insert(connection, session);
+        self.observe(|_| Observation::Connected { connection, client });
         if full {
             let limit = self.config.limits.clients_per_room;
             self.expel(connection, Refusal::new(Code::LimitReached, format!("the room has its {limit} clients")));
@@ -194,7 +214,7 @@ impl Room {
                     (topic_name, fields.raw("change"), self.sessions.get(&connection))
                 {
                     let author = Author { connection: Some(connection), client: session.client, dialect };
-                    self.reject(&author, None, &topic_name, change, refusal);
+                    self.reject(&author, None, &topic_name, change, refusal, None);
                     return;
                 }
             }
@@ -273,6 +293,7 @@ impl Room {
                 topic_name: about.topic_name.as_deref(),
                 service_name: about.service_name.as_deref(),
                 request_id: about.request_id.as_ref(),
+                action_id: about.action_id.as_ref(),
             };
             let error = ServerMessage::Error { code: refusal.code.number(), reason: &refusal.reason, in_reply_to };
             self.reply(connection, &error);
@@ -300,6 +321,10 @@ impl Room {
         let Some(session) = self.sessions.remove(&connection) else {
             return;
         };
+        if self.host == Some(connection) {
+            self.host = None;
+        }
+        self.observe(|_| Observation::Disconnected { client: session.client });
         self.subscriptions -= session.subscriptions.len();
         self.hello_deadlines.remove(&(session.since.after_ms(self.config.limits.hello_timeout_ms), connection));
         for name in &session.subscriptions {
@@ -313,7 +338,7 @@ impl Room {
         for name in &session.presences {
             self.commit_own(name, Change::Presence(PresenceChange::Pop(session.client)));
         }
-        self.provider_gone(connection, &session.services, &session.answering);
+        self.provider_gone(connection, session.client, &session.services, &session.answering);
         self.caller_gone(session.calls.into_values());
         for name in session.subscriptions.iter().chain(&session.presences) {
             self.forget_if_empty(name);

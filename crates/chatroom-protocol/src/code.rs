@@ -48,6 +48,7 @@ codes! {
     SlowConsumer = 107, "slow_consumer", "the client did not read what was sent to it";
     HeartbeatMissed = 108, "heartbeat_missed", "nothing arrived for two heartbeats";
     NoAuthority = 109, "no_authority", "the topic's authority was lost";
+    ConnectionLost = 110, "connection_lost", "the connection was lost before the outcome was known (said by client libraries)";
     Malformed = 200, "malformed", "not JSON, or not of the message's shape";
     UnknownMessage = 201, "unknown_message", "no client may send a message of this type";
     BadName = 202, "bad_name", "a name that is empty, too long or has characters that names may not have";
@@ -71,7 +72,9 @@ codes! {
     Unsupported = 220, "unsupported", "this server does not do that";
     UnknownChange = 221, "unknown_change", "the topic's type has no such change";
     Forbidden = 300, "forbidden", "not allowed for this client";
+    Unauthenticated = 301, "unauthenticated", "the client has to log in again";
     TopicDeleted = 400, "topic_deleted", "the topic was deleted";
+    Closed = 401, "closed", "the client was closed by its own application (said by client libraries)";
 }
 
 impl Code {
@@ -99,6 +102,12 @@ impl Code {
             3 => "not allowed as this client",
             _ => "stop",
         }
+    }
+
+    /// Finds a code by its number; a newer peer may use numbers that are not in this table.
+    #[must_use]
+    pub fn by_number(number: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| u32::from(code.number()) == number)
     }
 
     /// Finds a code by its name.
@@ -143,6 +152,7 @@ mod tests {
         }
         for code in Code::ALL {
             assert_eq!(Code::by_name(code.name()), Some(*code));
+            assert_eq!(Code::by_number(code.number().into()), Some(*code));
         }
     }
 

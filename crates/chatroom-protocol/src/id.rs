@@ -17,6 +17,23 @@ pub struct ClientId(pub u64);
 impl ClientId {
     /// The author of what the server does by itself.
     pub const SERVER: Self = Self(0);
+
+    /// Whether this is the server itself.
+    #[must_use]
+    pub fn is_server(self) -> bool {
+        self == Self::SERVER
+    }
+
+    /// Reads an id as a presence topic's keys show it.
+    ///
+    /// # Errors
+    /// `bad_type` for anything but a number in digits.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        match text.parse::<u64>() {
+            Ok(number) if !text.starts_with('+') => Ok(Self(number)),
+            _ => Err(Refusal::new(Code::BadType, format!("{text:?} is no client id"))),
+        }
+    }
 }
 
 impl fmt::Display for ClientId {

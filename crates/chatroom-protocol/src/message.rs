@@ -428,6 +428,7 @@ pub const CATALOG: &[CatalogEntry] = &[
         seed: Some("service_name"),
         v1: "options? {pick?, concurrency?, idempotent?}",
     },
+    CatalogEntry { name: "registered", from: "server", seed: None, v1: "service_name" },
     CatalogEntry { name: "unregister_service", from: "client", seed: Some("service_name"), v1: "" },
     CatalogEntry {
         name: "request",
@@ -447,7 +448,7 @@ pub const CATALOG: &[CatalogEntry] = &[
         name: "error",
         from: "server",
         seed: None,
-        v1: "code, reason, in_reply_to {type?, topic_name?, service_name?, request_id?}",
+        v1: "code, reason, in_reply_to {type?, topic_name?, service_name?, request_id?, action_id?}",
     },
     CatalogEntry { name: "goodbye", from: "server", seed: None, v1: "code, reason, reconnect" },
 ];

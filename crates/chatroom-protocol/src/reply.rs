@@ -74,6 +74,11 @@ pub enum ServerMessage<'a> {
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
         v1: Option<RejectV1<'a>>,
     },
+    /// The client provides the service from now on, in v1.
+    Registered {
+        /// The service.
+        service_name: &'a str,
+    },
     /// A call for a provider.
     Request {
         /// The service.
@@ -221,6 +226,9 @@ pub struct InReplyTo<'a> {
     /// The request it named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<&'a RequestId>,
+    /// The action it carried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_id: Option<&'a ChangeId>,
 }
 
 impl ServerMessage<'_> {
