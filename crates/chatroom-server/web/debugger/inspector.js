@@ -2,13 +2,14 @@
 // The inspector of one topic: its value as it lives, who has it, what happened to it, and a form
 // to change it.
 
-import { button, empty, h, icon, keyed, setText } from './dom.js';
+import { button, empty, h, icon, keyed, setAttribute, setText } from './dom.js';
 import { ask } from './dialogs.js';
 import { copyButton, Editor } from './editor.js';
 import { ago, bytes, count, of, preciseClock, rate } from './format.js';
 import { JsonTree } from './json.js';
 import { clientLink, go, setClient } from './links.js';
 import { Outcome } from './outcome.js';
+import { valueAt } from './replay.js';
 import { changeInWords } from './words.js';
 
 /** @typedef {import('./wire.js').Entry} Entry */
@@ -23,6 +24,9 @@ export class Inspector {
   #seen = -1;
   #second = -1;
   #value = h('div', { class: 'value' });
+  /** The commit whose value is shown instead of the present one. @type {Entry | null} */
+  #past = null;
+  #pastNote = h('p', { class: 'note past', hidden: true });
   #text = h('pre', { class: 'text', tabindex: '0', 'aria-label': 'Value' });
   #facts = h('p', { class: 'fact-line' });
   #clients = h('div', { class: 'chips' });
@@ -47,7 +51,7 @@ export class Inspector {
       { class: 'inspector' },
       this.#facts,
       this.#authority,
-      h('section', { class: 'section' }, h('h3', {}, 'Value', copyButton(() => JSON.stringify(this.#store.inspected?.value) ?? '')), this.#value),
+      h('section', { class: 'section' }, h('h3', {}, 'Value', copyButton(() => JSON.stringify(this.#shownValue()) ?? '')), this.#pastNote, this.#value),
       h('section', { class: 'section' }, h('h3', {}, 'Change'), this.#editor.element),
       h('section', { class: 'section' }, this.#clientsTitle, this.#clients),
       h('section', { class: 'section' }, this.#historyTitle, this.#history),
@@ -97,6 +101,7 @@ export class Inspector {
   /** @param {string} name */
   #begin(name) {
     this.#name = name;
+    this.#past = null;
     this.#tree.reset();
     this.#value.replaceChildren();
     this.#older.disabled = false;
@@ -110,10 +115,13 @@ export class Inspector {
   }
 
   /** @param {import('./store.js').Inspected} inspected */
-  #drawValue({ known, value, topic }) {
+  #drawValue({ known, topic }) {
+    const value = this.#shownValue();
+    this.#drawPast(value);
     /** @type {(Node | string)[]} */
     let shown;
     if (topic?.type === 'event') shown = [h('p', { class: 'soft' }, 'An event topic keeps no value: what was emitted is in its history.')];
+    else if (value === undefined && this.#past) shown = [h('p', { class: 'soft' }, 'It cannot be told: what is remembered of this topic does not lead there from a whole value.')];
     else if (value === undefined && known) shown = [h('p', { class: 'soft' }, `Too big to show whole (${bytes(topic?.bytes ?? 0)}). It begins:`), h('pre', { class: 'text' }, topic?.preview ?? '')];
     else if (typeof value === 'string') {
       setText(this.#text, value.length > TEXT_SHOWN ? `${value.slice(0, TEXT_SHOWN)}…` : value || ' ');
@@ -155,7 +163,34 @@ export class Inspector {
       this.#history.replaceChildren(h('li', { class: 'soft', 'data-key': 'none' }, known ? 'Nothing happened to it that the server still remembers.' : 'Loading'));
       return;
     }
-    keyed(this.#history, newest, { key: ({ key }) => key, create: (entry) => historyLine(entry, name) });
+    keyed(this.#history, newest, {
+      key: ({ key }) => key,
+      create: (entry) => historyLine(entry, name, () => this.#showPast(this.#past === entry ? null : entry)),
+      update: (line, entry) => setAttribute(line, 'data-past', this.#past === entry),
+    });
+  }
+
+  /** What the value section is about: the value now, or as it was. */
+  #shownValue() {
+    const { inspected } = this.#store;
+    return this.#past && inspected ? valueAt(inspected.entries, inspected.name, this.#past.sequence ?? 0) : inspected?.value;
+  }
+
+  /** @param {Entry | null} entry */
+  #showPast(entry) {
+    this.#past = entry;
+    this.#store.touch('inspected');
+  }
+
+  /** @param {import('./wire.js').Json | undefined} value */
+  #drawPast(value) {
+    this.#pastNote.hidden = !this.#past;
+    if (!this.#past || this.#pastNote.dataset.sequence === String(this.#past.sequence)) return;
+    this.#pastNote.dataset.sequence = String(this.#past.sequence);
+    this.#pastNote.replaceChildren(
+      h('span', {}, value === undefined ? 'Then: ' : 'As it was after ', h('strong', {}, `commit ${count(this.#past.sequence ?? 0)}`), ` at ${preciseClock(this.#past.t_ms)}`),
+      button('Back to now', () => this.#showPast(null), { class: 'small' }),
+    );
   }
 
   async #loadOlder() {
@@ -200,8 +235,8 @@ export function quoted(name) {
   return /[\s"]/.test(name) ? JSON.stringify(name) : name;
 }
 
-/** @param {Entry} entry @param {string} name */
-function historyLine(entry, name) {
+/** @param {Entry} entry @param {string} name @param {() => void} showValue */
+function historyLine(entry, name, showValue) {
   const changes = entry.changes?.filter(({ topic_name }) => topic_name === name) ?? [];
   const words = changes.length ? changes.map(({ change }) => changeInWords(change)).join(', ') : `${changeInWords(entry.change)}`;
   const open = () => entry.sequence && go().sequence(entry.sequence);
@@ -209,7 +244,9 @@ function historyLine(entry, name) {
     'li',
     { 'data-kind': entry.kind },
     entry.sequence ? button(count(entry.sequence), open, { class: 'link mono at', title: 'Show in the log' }) : h('span', { class: 'at bad' }, entry.name ?? entry.kind),
-    h('span', { class: 'mono words', title: entry.reason ?? words }, entry.reason ? `${words}  ${entry.reason}` : words),
+    entry.sequence
+      ? h('button', { type: 'button', class: 'mono words', title: 'Show the value as it was then', click: showValue }, words)
+      : h('span', { class: 'mono words', title: entry.reason ?? words }, h('span', {}, words), ` ${entry.reason ?? ''}`),
     typeof entry.by === 'number' ? clientLink(entry.by) : h('span'),
     h('time', { class: 'mono soft', title: new Date(entry.t_ms).toISOString() }, preciseClock(entry.t_ms)),
   );

@@ -50,6 +50,11 @@ export function setClient(element, id) {
   else element.style.removeProperty('--person');
 }
 
+/** Gives clients below `root` the names that have become known since. @param {HTMLElement} root */
+export function relabel(root) {
+  for (const chip of /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll('.chip[data-client]'))) setClient(chip, Number(chip.dataset.client));
+}
+
 /** @param {number} id */
 export function clientLabel(id) {
   if (id === 0) return 'server';

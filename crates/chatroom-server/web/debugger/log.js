@@ -252,7 +252,7 @@ export class LogView {
     const chip = /** @type {HTMLElement} */ (who.firstElementChild);
     chip.hidden = id === undefined;
     if (id !== undefined) setClient(chip, id);
-    setMarked(where, subjectOf(entry), this.#words);
+    setMarked(/** @type {HTMLElement} */ (where.firstElementChild), subjectOf(entry), this.#words);
     where.title = where.textContent ?? '';
     setMarked(what, entryInWords(entry), this.#words);
     what.title = what.textContent ?? '';
@@ -325,5 +325,5 @@ export class LogView {
 
 function createRow() {
   const cell = (kind = '') => h('span', { role: 'gridcell', class: kind });
-  return h('div', { class: 'cols' }, cell('mono soft'), cell('mono number'), cell('kind'), h('span', { role: 'gridcell' }, h('span', { class: 'chip still' })), cell('mono where'), cell('mono what'), cell('number'), cell('number'));
+  return h('div', { class: 'cols' }, cell('mono soft'), cell('mono number'), cell('kind'), h('span', { role: 'gridcell' }, h('span', { class: 'chip still' })), h('span', { role: 'gridcell', class: 'mono where' }, h('bdi')), cell('mono what'), cell('number'), cell('number'));
 }

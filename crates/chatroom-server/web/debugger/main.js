@@ -6,7 +6,7 @@ import { ClientsView } from './clients.js';
 import { onFrame, requestFrame } from './frame.js';
 import { element, Header, theme } from './header.js';
 import { listen, showKeys } from './keys.js';
-import { setWays } from './links.js';
+import { relabel, setWays } from './links.js';
 import { LogView } from './log.js';
 import { recall, remember } from './panes.js';
 import { ServicesView } from './services.js';
@@ -84,9 +84,13 @@ element('#theme', HTMLElement).addEventListener('click', toggleTheme);
 element('#help', HTMLElement).addEventListener('click', () => showKeys(shortcuts));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', restyle);
 
+let labelled = 0;
 onFrame(() => {
   header.draw();
   views[current].draw();
+  if (labelled === store.versions.clients) return;
+  labelled = store.versions.clients;
+  relabel(stage);
 });
 // The countdown to the next attempt, and ages, go on while nothing arrives.
 setInterval(() => {

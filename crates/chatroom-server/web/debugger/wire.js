@@ -78,7 +78,7 @@
  */
 
 /** @typedef {'commit' | 'reject' | 'call' | 'service' | 'client' | 'message' | 'status' | 'fault'} Kind */
-/** @typedef {JsonObject & { type: string }} Change */
+/** A long one is `{cut: true, preview}`. @typedef {JsonObject & { type: string }} Change */
 /** @typedef {{ topic_name: string, type?: string, change: Change, previous?: number }} Part */
 
 /**
@@ -107,7 +107,7 @@
  * @property {number} [caller]
  * @property {number | null} [provider]
  * @property {boolean} [ok]
- * @property {Json} [args]
+ * @property {Json} [args] a long one is `{cut: true, preview}`
  * @property {Json} [response]
  * @property {boolean} [maybe_executed]
  * @property {number} [client]

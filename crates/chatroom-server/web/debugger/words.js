@@ -13,6 +13,7 @@ export const KINDS = ['commit', 'reject', 'call', 'service', 'client', 'message'
 /** @param {Change | undefined} change */
 export function changeInWords(change) {
   if (!change) return '';
+  if (change.cut === true) return String(change.preview);
   const { type } = change;
   switch (type) {
     case 'set':
