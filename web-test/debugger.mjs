@@ -262,16 +262,30 @@ async function pictures() {
     if (turn % 33 === 0) one.send('request', { service_name: 'nobody/there', args: {}, request_id: turn });
   }, 30);
   for (let index = 0; index < 4; index += 1) crowd[20].send('request', { service_name: 'render/thumbnail', args: { page: index }, request_id: index });
+  try {
+    await everyView();
+  } finally {
+    clearInterval(live);
+    for (const client of crowd) client.close();
+  }
+}
+
+async function everyView() {
   await row('arena-1');
   await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 3000)));
-
   await blur();
   await page.keyboard.press('1');
-  await click('settings');
+  await click('cards');
   await picture('topics');
-  await page.evaluate(() => document.activeElement.blur());
+  await page.evaluate(() => [...document.querySelectorAll('.topics .row:not([hidden])')].find(({ textContent }) => textContent.startsWith('score')).click());
+  await picture('topics-int');
+  await click('notes');
+  await picture('topics-text');
   await page.keyboard.press('Escape');
   await page.keyboard.press('2');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('p');
+  await row('action');
   await picture('log');
   await page.evaluate(() => [...document.querySelectorAll('.log .row:not([hidden])')].find(({ textContent }) => textContent.includes('action')).click());
   await picture('log-entry');
@@ -281,8 +295,9 @@ async function pictures() {
   await picture('services');
   await page.keyboard.press('Escape');
   await page.keyboard.press('4');
-  await click('stock-worker');
   await picture('clients');
+  await click('stock-worker');
+  await picture('client');
   await page.keyboard.press('Escape');
   await page.keyboard.press('5');
   await picture('charts');
@@ -296,8 +311,6 @@ async function pictures() {
     }
   }
   await page.setViewport({ width: 1440, height: 860 });
-  clearInterval(live);
-  for (const client of crowd) client.close();
 }
 
 /** Keeps a picture of the page as it is, in each theme. */

@@ -30,6 +30,11 @@ export function bytes(value) {
   return `${trim(value / 1e9)} GB`;
 }
 
+/** The room counts what a value holds beyond itself; a lone number is its own text. @param {import('./wire.js').Topic} topic */
+export function sizeOf({ type, bytes, preview }) {
+  return bytes || (type === 'event' ? 0 : preview.length);
+}
+
 /** A span that was measured. @param {number | null | undefined} value */
 export function ms(value) {
   if (value === null || value === undefined) return '–';

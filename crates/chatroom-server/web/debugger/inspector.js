@@ -5,7 +5,7 @@
 import { button, empty, h, icon, keyed, setAttribute, setText } from './dom.js';
 import { ask } from './dialogs.js';
 import { copyButton, Editor } from './editor.js';
-import { ago, bytes, count, of, preciseClock, rate } from './format.js';
+import { ago, bytes, count, of, preciseClock, rate, sizeOf } from './format.js';
 import { JsonTree } from './json.js';
 import { clientLink, go, setClient } from './links.js';
 import { Outcome } from './outcome.js';
@@ -85,7 +85,7 @@ export class Inspector {
         topic.sequence ? `commit ${count(topic.sequence)}` : '',
         topic.changed_ms ? `changed ${ago(this.#store.now() - topic.changed_ms)}` : 'never changed',
         `${rate(this.#store.rates.topic(topic.name))} commits/s`,
-        bytes(topic.bytes),
+        bytes(sizeOf(topic)),
       ].filter(Boolean).join('  ·  '),
     );
     if (!isNews) return;

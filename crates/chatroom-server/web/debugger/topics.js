@@ -4,7 +4,7 @@
 import { button, empty, h, icon, setMarked, setText } from './dom.js';
 import { ask } from './dialogs.js';
 import { TYPES, ZEROS } from './editor.js';
-import { ago, bytes, count, of, rate } from './format.js';
+import { ago, bytes, count, of, rate, sizeOf } from './format.js';
 import { requestFrame } from './frame.js';
 import { Inspector } from './inspector.js';
 import { flash } from './json.js';
@@ -222,7 +222,10 @@ export class TopicsView {
     const { topics, rates } = this.#store;
     if (order === 'rate') return (name) => rates.topic(name);
     if (order === 'changed') return (name) => topics.get(name)?.changed_ms ?? 0;
-    return (name) => Number(topics.get(name)?.[order === 'bytes' ? 'bytes' : 'subscribers'] ?? 0);
+    return (name) => {
+      const topic = topics.get(name);
+      return topic ? (order === 'bytes' ? sizeOf(topic) : topic.subscribers) : 0;
+    };
   }
 
   /** @param {Order} order */
@@ -262,7 +265,7 @@ export class TopicsView {
     type.dataset.type = topic?.type ?? '';
     setText(subscribers, topic ? count(topic.subscribers) : '');
     subscribers.dataset.zero = topic?.subscribers ? '' : 'true';
-    setText(size, topic ? bytes(topic.bytes) : '');
+    setText(size, topic ? bytes(sizeOf(topic)) : '');
     const perSecond = topic ? this.#store.rates.topic(item.path) : item.branch ? this.#folderRate(item.branch) : 0;
     setText(speed, perSecond < 0.05 ? '' : rate(perSecond));
     setText(changed, topic?.changed_ms ? ago(this.#store.now() - topic.changed_ms) : '');
