@@ -9,6 +9,7 @@ import { recall, remember } from './panes.js';
 
 /** @typedef {import('./wire.js').Sample} Sample */
 
+const SHORTEST = 60_000;
 const RANGES = { '1 min': 60_000, '5 min': 300_000, '10 min': 600_000 };
 
 export class ChartsView {
@@ -98,7 +99,9 @@ export class ChartsView {
     this.#none.hidden = samples.length > 0;
     this.#grid.hidden = !samples.length;
     const to = samples.at(-1)?.t_ms ?? this.#store.now();
-    const from = to - (RANGES[/** @type {keyof typeof RANGES} */ (this.#range)] ?? 600_000);
+    const range = RANGES[/** @type {keyof typeof RANGES} */ (this.#range)] ?? 600_000;
+    // A server that is just up has little to show: what there is fills the width.
+    const from = Math.max(to - range, Math.min(samples[0]?.t_ms ?? to, to - SHORTEST));
     for (const chart of this.#charts) chart.draw(samples, from, to, this.#hover);
   }
 

@@ -144,13 +144,12 @@ export class Inspector {
     if (!total && !subscribers.length) this.#clients.append(h('span', { class: 'soft', 'data-key': 'none' }, 'Nobody is subscribed.'));
     this.#authority.hidden = !authorities.length;
     if (!authorities.length) return;
-    const service = `_chatroom/validate_change/${name}`;
     this.#authority.replaceChildren(
       icon('lock'),
-      h('span', {}, 'Guarded: every change is decided by '),
+      h('span', {}, 'Guarded: every change is decided by'),
       clientLink(authorities[0]),
       authorities.length > 1 && h('span', { class: 'soft' }, ` with ${of(authorities.length - 1, 'standby', 'standbys')}`) || '',
-      button('calls', () => go().service(service), { class: 'link' }),
+      button('its decisions', () => go().log(`topic:${quoted(name)} validator:${authorities[0]}`), { class: 'link' }),
     );
   }
 

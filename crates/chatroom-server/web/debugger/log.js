@@ -1,6 +1,7 @@
 // @ts-check
 // The view of the log: what happens in the room, as it happens.
 
+import { Activity } from './activity.js';
 import { button, empty, h, icon, setMarked, setText } from './dom.js';
 import { entryInFull, entryTitle } from './entry.js';
 import { brief, count, ms, of, preciseClock } from './format.js';
@@ -49,7 +50,9 @@ export class LogView {
   /** What there was when the log was paused, so that it holds still. @type {Entry[] | null} */
   #held = null;
   #pausedAt = 0;
+  #activity = new Activity((t) => this.#goTo(t));
   #seen = -1;
+  #samples = -1;
   #filteredTo = 0;
   #isStale = true;
   #opened = 0;
@@ -83,6 +86,7 @@ export class LogView {
       name: 'log',
       label: 'Entry',
       list: [
+        this.#activity.element,
         h('div', { class: 'heads cols' }, ...['Time', 'Sequence', 'Kind', 'Who', 'Where', 'What', 'Took', 'Sent to'].map((title) => h('span', { role: 'columnheader' }, title))),
         this.#list.element,
         this.#none,
@@ -152,7 +156,11 @@ export class LogView {
   }
 
   draw() {
-    const { versions } = this.#store;
+    const { versions, samples } = this.#store;
+    if (versions.samples !== this.#samples) {
+      this.#samples = versions.samples;
+      this.#activity.draw(samples);
+    }
     if (versions.entries !== this.#seen || this.#isStale) {
       this.#seen = versions.entries;
       this.#refresh();
@@ -258,6 +266,14 @@ export class LogView {
     what.title = what.textContent ?? '';
     setText(took, entry.took_ms === undefined ? '' : ms(entry.took_ms));
     setText(sent, entry.received_count === undefined ? '' : count(entry.received_count));
+  }
+
+  /** Shows what is there of a time. @param {number} t */
+  #goTo(t) {
+    this.#setFollowing(false);
+    this.#refresh();
+    const entry = this.#shown.find(({ t_ms }) => t_ms >= t - 1000) ?? this.#shown.at(-1);
+    if (entry) this.#list.reveal(entry.key);
   }
 
   /** @param {Entry} entry */

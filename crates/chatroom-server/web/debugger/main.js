@@ -68,7 +68,7 @@ setWays(
     log: (query) => views[show('log')].filter(query),
     sequence: (sequence) => views[show('log')].open(sequence),
   },
-  (id) => store.clients.get(id)?.name,
+  (id) => store.clients.get(id),
 );
 
 /** @type {import('./keys.js').Shortcut[]} */
