@@ -5,7 +5,7 @@ import { Chart } from './chart.js';
 import { empty, h } from './dom.js';
 import { bytes, count, ms, rate } from './format.js';
 import { requestFrame } from './frame.js';
-import { recall, remember } from './panes.js';
+import { recall, remember } from './settings.js';
 
 /** @typedef {import('./wire.js').Sample} Sample */
 

@@ -4,7 +4,7 @@
 import { button, h, setText } from './dom.js';
 import { sparkline } from './chart.js';
 import { brief, count, of, rate, span } from './format.js';
-import { recall, remember } from './panes.js';
+import { recall, remember } from './settings.js';
 
 /** @typedef {import('./store.js').Store} Store */
 /** @typedef {import('./socket.js').Socket} Socket */

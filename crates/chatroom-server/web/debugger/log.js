@@ -76,6 +76,8 @@ export class LogView {
         if (this.#list.isAtEnd !== this.#isFollowing && !(this.#list.isAtEnd && this.#panes.isOpen)) this.#setFollowing(this.#list.isAtEnd);
       },
     });
+    // A press holds the rows still, or they would be gone before it becomes a click.
+    this.#list.element.addEventListener('pointerdown', () => this.#setFollowing(false));
     const kinds = h('div', { class: 'kinds', role: 'group', 'aria-label': 'Kinds' });
     for (const kind of KINDS) {
       const toggle = h('button', { type: 'button', class: 'kind-toggle', 'data-kind': kind, 'aria-pressed': 'true', click: (/** @type {MouseEvent} */ event) => this.#toggle(kind, event.altKey || event.shiftKey), title: `Show or hide; with Shift: only ${kind}` }, kind, h('span', { class: 'tally' }));
@@ -291,8 +293,10 @@ export class LogView {
   #setFollowing(isFollowing) {
     if (isFollowing === this.#isFollowing) return;
     this.#isFollowing = isFollowing;
-    this.#held = isFollowing ? null : [...this.#store.entries];
-    this.#pausedAt = this.#store.entries.at(-1)?.key ?? 0;
+    // It holds what is in sight, not what came since: the row under the pointer stays there.
+    const inSight = this.#filteredTo || Infinity;
+    this.#held = isFollowing ? null : this.#store.entries.filter(({ key }) => key <= inSight);
+    this.#pausedAt = this.#held?.at(-1)?.key ?? 0;
     this.#isStale = true;
     this.#follow.setAttribute('aria-pressed', String(isFollowing));
     this.#follow.replaceChildren(icon(isFollowing ? 'pause' : 'play'), h('span', {}, isFollowing ? 'Following' : 'Paused'));
