@@ -78,6 +78,10 @@ export class LogView {
     });
     // A press holds the rows still, or they would be gone before it becomes a click.
     this.#list.element.addEventListener('pointerdown', () => this.#setFollowing(false));
+    // Where every frame scrolls to the end, a turn of the wheel would be undone by the next one.
+    this.#list.element.addEventListener('wheel', ({ deltaY }) => {
+      if (deltaY < 0 && this.#list.element.scrollTop > 0) this.#setFollowing(false);
+    }, { passive: true });
     const kinds = h('div', { class: 'kinds', role: 'group', 'aria-label': 'Kinds' });
     for (const kind of KINDS) {
       const toggle = h('button', { type: 'button', class: 'kind-toggle', 'data-kind': kind, 'aria-pressed': 'true', click: (/** @type {MouseEvent} */ event) => this.#toggle(kind, event.altKey || event.shiftKey), title: `Show or hide; with Shift: only ${kind}` }, kind, h('span', { class: 'tally' }));
@@ -276,6 +280,7 @@ export class LogView {
     this.#refresh();
     const entry = this.#shown.find(({ t_ms }) => t_ms >= t - 1000) ?? this.#shown.at(-1);
     if (entry) this.#list.reveal(entry.key);
+    this.focus();
   }
 
   /** @param {Entry} entry */

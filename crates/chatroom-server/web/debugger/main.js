@@ -79,7 +79,7 @@ const shortcuts = [
   { keys: 't', words: 'light or dark', match: ['t'], act: toggleTheme },
   { keys: '?', words: 'these keys', match: ['?'], act: () => showKeys(shortcuts) },
 ];
-listen(shortcuts, () => views[current].close());
+listen(shortcuts, { escape: () => views[current].close(), focusList: () => views[current].focus() });
 element('#theme', HTMLElement).addEventListener('click', toggleTheme);
 element('#help', HTMLElement).addEventListener('click', () => showKeys(shortcuts));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', restyle);
