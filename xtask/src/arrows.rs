@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chatroom-server", &["chatroom-engine", "chatroom-journal", "chatroom-protocol"]),
     ("chatroom", &["chatroom-client", "chatroom-protocol", "chatroom-server"]),
     ("chatroom-testkit", &["chatroom-engine", "chatroom-journal", "chatroom-protocol", "chatroom-server"]),
+    ("chatroom-examples", &["chatroom-client", "chatroom-server"]),
     ("xtask", &[]),
 ];
 

@@ -149,6 +149,20 @@ fn a_shell_command_answers_calls() {
 }
 
 #[test]
+fn the_shell_pipeline_of_the_examples() {
+    let server = TestServer::default();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shell-pipeline/shell_pipeline.sh");
+    let folder = std::path::Path::new(env!("CARGO_BIN_EXE_chatroom")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    command.arg(script).env("PATH", path).env("CHATROOM_URL", format!("ws://{}/", server.address));
+    let (code, printed, told) = run(&mut command, "");
+    assert_eq!(code, 0, "{printed}{told}");
+    assert_eq!(printed.lines().last(), Some(r#"["THREE","TWO","ONE"]"#), "{printed}{told}");
+    assert_eq!(printed.lines().count(), 5, "{printed}");
+}
+
+#[test]
 fn completions_and_the_manual_are_printed() {
     let server = TestServer::default();
     for shell in ["bash", "zsh", "fish"] {

@@ -125,7 +125,8 @@ fn the_debugger_listens_only_when_asked() {
     // Other programs' DEBUG is no reason to listen: the server says nothing more until its end.
     let (mut child, first, lines) = start(&[], "express:*");
     let address = first.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
-    http(address.parse().unwrap(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let health = http(address.parse().unwrap(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(health.ends_with("ok\n"), "{health}");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(lines.collect::<Vec<_>>(), Vec::<String>::new());
