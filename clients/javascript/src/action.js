@@ -156,8 +156,10 @@ export function resolve(parts, id, replica) {
 function absolute(type, value, change) {
   if (value === undefined) return change;
   if (type === 'string' && change.type === 'edit') {
+    // Components of no length are left out: an application need not look for them.
+    const given = Array.isArray(change.components) ? change.components.filter((part) => part?.retain !== 0 && part?.delete !== 0) : change.components;
     // Read before it is counted: what is no component has no length.
-    const { components } = decode('string', change, { limits: READ, by: 0 });
+    const { components } = decode('string', { type: 'edit', components: given }, { limits: READ, by: 0 });
     return { ...change, components: shortest(toScalars(value, components)) };
   }
   if (type !== 'list') return change;

@@ -223,10 +223,10 @@ export class Client {
    * A handle to a topic, which is made if there is none of that name. Everybody names the same type;
    * another one than before is an error here.
    * @template {string} N
-   * @template {import('./type.js').TypeFor<S, N>} const D
+   * @template {import('./type.js').TypeFor<import('./type.js').Known<S>, N>} const D
    * @param {N} name
    * @param {D} type its name, such as `'int'`, or one of `types`
-   * @returns {import('./type.js').HandleFor<S, N, D>}
+   * @returns {import('./type.js').HandleFor<import('./type.js').Known<S>, N, D>}
    */
   topic(name, type) {
     return /** @type {any} */ (this.#open(name, typeof type === 'string' ? type : /** @type {any} */ (type)?.type));
@@ -237,7 +237,7 @@ export class Client {
    * @template [T=Json]
    * @template {string} [N=string]
    * @param {N} name
-   * @returns {N extends keyof S ? import('./type.js').HandleFor<S, N, 'presence'> : PresenceTopic<T>}
+   * @returns {N extends keyof import('./type.js').Known<S> ? import('./type.js').HandleFor<import('./type.js').Known<S>, N, 'presence'> : PresenceTopic<T>}
    */
   presence(name) {
     return /** @type {any} */ (this.#open(name, 'presence'));

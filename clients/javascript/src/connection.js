@@ -4,7 +4,7 @@
  * Everything about the protocol beyond the hello and its goodbye is its owner's.
  */
 
-import { ChatroomError, CODES, codeName, ConnectionError, TokenRefused } from './code.js';
+import { CODES, codeName, ConnectionError, TokenRefused } from './code.js';
 import { decode, encode, SUBPROTOCOL } from './codec.js';
 import { DEFAULT_LIMITS } from './limits.js';
 
@@ -190,7 +190,7 @@ export class Connection {
     try {
       message = decode(data);
     } catch (error) {
-      return this.#fail(CODES.malformed, /** @type {ChatroomError} */ (error).reason);
+      return this.#fail(CODES.malformed, /** @type {import('./code.js').ChatroomError} */ (error).reason);
     }
     const { type, content } = message;
     if (type === 'goodbye') {

@@ -32,23 +32,18 @@ export class StringTopic extends Topic {
 
   /** Puts `text` in at a position. @param {number} position @param {string} text @returns {Action} */
   insert(position, text) {
-    return this[CHANGE]({ type: 'edit', components: [...retained(position), { insert: text }] });
+    return this[CHANGE]({ type: 'edit', components: [{ retain: position }, { insert: text }] });
   }
 
   /** Takes `count` units out from a position on. @param {number} position @param {number} count @returns {Action} */
   delete(position, count) {
-    return this[CHANGE]({ type: 'edit', components: [...retained(position), ...(count === 0 ? [] : [{ delete: count }])] });
+    return this[CHANGE]({ type: 'edit', components: [{ retain: position }, { delete: count }] });
   }
 
   /** Makes several edits in one pass; what follows the last component is kept. @param {readonly Component[]} components @returns {Action} */
   edit(components) {
     return this[CHANGE]({ type: 'edit', components });
   }
-}
-
-/** @param {number} position */
-function retained(position) {
-  return position === 0 ? [] : [{ retain: position }];
 }
 
 /**

@@ -50,6 +50,7 @@ export const ENVIRONMENT = {
 function open(url, subprotocol) {
   // Node below 22 has no WebSocket of its own. A browser never comes past this line.
   if (typeof WebSocket === 'function') return /** @type {Socket} */ (new WebSocket(url, subprotocol));
+  // @ts-ignore Its types are there only where it is installed.
   return import('ws').then(({ default: NodeSocket }) => /** @type {any} */ (new NodeSocket(url, subprotocol)));
 }
 

@@ -1,10 +1,9 @@
 // @ts-check
 /** One topic of this client: what all handles to it share, and who is told of its changes. */
 
-import { ChatroomError } from './code.js';
-
 /** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
+/** @typedef {import('./code.js').ChatroomError} ChatroomError */
 /** @typedef {import('./delivery.js').Delivery} Delivery */
 /** @typedef {import('./replica.js').Meta} Meta */
 /** @typedef {import('./replica.js').Replica} Replica */

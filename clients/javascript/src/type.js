@@ -40,6 +40,11 @@
  * }[K] : never} Handle
  */
 /**
+ * A schema that says nothing, as plain JavaScript has it, is none.
+ * @template S
+ * @typedef {0 extends 1 & S ? {} : S} Known
+ */
+/**
  * What `room.topic(name, type)` takes as the type of the topic N, under the schema S.
  * @template S
  * @template N
