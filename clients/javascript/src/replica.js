@@ -264,7 +264,7 @@ export class Replica {
     for (const { topic_name: name, change, previous } of parts) {
       const entry = this.#topics.get(name);
       // A value that is to be replaced by one on its way is left alone.
-      if (entry?.status !== 'live' || this.#unanswered.has(name)) continue;
+      if (entry?.status !== 'live') continue;
       if (sequence <= entry.sequence && !advanced.has(entry)) continue;
       if (previous !== undefined && previous > entry.sequence && !advanced.has(entry)) {
         told.push(...this.#gap(name, entry, previous));

@@ -1,6 +1,8 @@
 // @ts-check
 /** One topic of this client: what all handles to it share, and who is told of its changes. */
 
+import { equal } from './value.js';
+
 /** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
 /** @typedef {import('./code.js').ChatroomError} ChatroomError */
@@ -15,7 +17,7 @@
  * @template T
  * @typedef {(value: T, change: Change | null, meta: Meta) => unknown} Listener
  */
-/** @typedef {{ call: Listener<any>, after: number, removed: boolean }} Listening */
+/** @typedef {{ call: Listener<any>, removed: boolean, saw: any }} Listening */
 /** @typedef {{ call: () => unknown, removed: boolean }} StatusListening */
 /** @typedef {{ resolve: (value: any) => void, reject: (error: ChatroomError) => void }} Waiting */
 
@@ -26,14 +28,12 @@ export class Subscription {
   grace;
   #replica;
   #delivery;
-  /** @type {Listening[]} */
+  /** @type {readonly Listening[]} Never changed in place: a round goes to those who were there. */
   #listeners = [];
-  /** @type {StatusListening[]} */
+  /** @type {readonly StatusListening[]} */
   #statusListeners = [];
   /** @type {Set<Waiting>} */
   #waiting = new Set();
-  /** Counts rounds, so that a listener hears of nothing that happened before it came. */
-  #round = 0;
 
   /** @param {string} name @param {TopicType} type @param {Replica} replica @param {Delivery} delivery */
   constructor(name, type, replica, delivery) {
@@ -65,17 +65,15 @@ export class Subscription {
 
   /** @param {Listener<any>} call @returns {() => void} */
   on(call) {
-    const listening = { call, after: this.#round, removed: false };
-    this.#listeners.push(listening);
+    const listening = { call, removed: false, saw: undefined };
+    this.#listeners = [...this.#listeners, listening];
     this.#replica.watch(this.name, true);
     const entry = this.#replica.entry(this.name);
     if (this.type !== 'event' && entry?.value !== undefined) {
       const value = this.#replica.read(this.name);
       /** @type {Meta} */
       const meta = { sequence: entry.sequence, by: 0, mine: false, cause: 'snapshot' };
-      this.#delivery.add(() => {
-        if (!listening.removed) this.#delivery.call(call, value, null, meta);
-      });
+      this.#delivery.add(() => this.#call(listening, value, null, meta));
     }
     return () => {
       listening.removed = true;
@@ -87,7 +85,7 @@ export class Subscription {
   /** @param {() => unknown} call @returns {() => void} */
   onStatus(call) {
     const listening = { call, removed: false };
-    this.#statusListeners.push(listening);
+    this.#statusListeners = [...this.#statusListeners, listening];
     return () => {
       listening.removed = true;
       this.#statusListeners = this.#statusListeners.filter((other) => other !== listening);
@@ -96,14 +94,20 @@ export class Subscription {
 
   /** The value has come or changed. @param {ValueNotification} told */
   told({ value, change, meta }) {
-    const round = ++this.#round;
     const listeners = this.#listeners;
     if (listeners.length === 0) return;
     this.#delivery.add(() => {
-      for (const listening of listeners) {
-        if (!listening.removed && listening.after < round) this.#delivery.call(listening.call, value, change, meta);
-      }
+      for (const listening of listeners) this.#call(listening, value, change, meta);
     });
+  }
+
+  /** @param {Listening} listening @param {any} value @param {Change | null} change @param {Meta} meta */
+  #call(listening, value, change, meta) {
+    if (listening.removed) return;
+    // A value that came whole and is what the listener saw last is no news.
+    if (change === null && listening.saw !== undefined && equal(listening.saw, value)) return;
+    if (this.type !== 'event') listening.saw = value;
+    this.#delivery.call(listening.call, value, change, meta);
   }
 
   /** The status has changed. */
