@@ -17,6 +17,12 @@ pub struct ClientId(pub u64);
 impl ClientId {
     /// The author of what the server does by itself.
     pub const SERVER: Self = Self(0);
+
+    /// Whether this is the server itself.
+    #[must_use]
+    pub fn is_server(self) -> bool {
+        self == Self::SERVER
+    }
 }
 
 impl fmt::Display for ClientId {

@@ -14,11 +14,21 @@ struct Web;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Answers with an embedded file, or `None` if there is none of that path.
-pub(crate) fn response(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+/// Folders that only one of the ports delivers.
+const OWN_FOLDERS: &[&str] = &["debugger/"];
+
+/// Answers with an embedded file below `folder`, or `None` if there is none of that path.
+pub(crate) fn response(folder: &str, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let path = match path.trim_start_matches('/') {
         "" => "index.html",
         path => path,
+    };
+    if OWN_FOLDERS.iter().any(|own| path.starts_with(own)) {
+        return None;
+    }
+    let path = &*match folder {
+        "" => path.to_owned(),
+        folder => format!("{folder}/{path}"),
     };
     let kind = match path.rsplit('.').next()? {
         "html" => "text/html; charset=utf-8",

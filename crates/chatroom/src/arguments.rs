@@ -45,6 +45,15 @@ pub(crate) struct Serve {
     #[arg(long, env = "CHATROOM_MEMORY")]
     pub(crate) memory: bool,
 
+    /// Show what happens in the rooms on a page at this address; DEBUG=true means localhost:8800
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "CHATROOM_DEBUGGER",
+        long_help = "Show what happens in the rooms on a page at this address [default: off; DEBUG=true in the environment means localhost:8800]. Beyond loopback the page asks for a token, which is part of the address that the server prints."
+    )]
+    pub(crate) debugger: Option<String>,
+
     /// Read settings from this file; `chatroom config` prints one
     #[arg(long, value_name = "FILE", env = "CHATROOM_CONFIG")]
     pub(crate) config: Option<PathBuf>,

@@ -3,6 +3,7 @@
 mod arguments;
 mod bench;
 mod config_file;
+mod debugger;
 mod serve;
 
 use std::process::ExitCode;
