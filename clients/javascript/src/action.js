@@ -15,7 +15,7 @@ import { END, REBOUND } from './topic.js';
 /**
  * The outcome of a change or of several together. Await it, or leave it: a rejection that nobody
  * awaits goes to the client's `rejected` listeners and raises no alarm of the runtime.
- * @implements {PromiseLike<Accepted>}
+ * @implements {Promise<Accepted>}
  */
 export class Action {
   /** @type {Promise<Accepted>} */
@@ -62,6 +62,11 @@ export class Action {
   /** @param {(() => void) | null} [done] @returns {Promise<Accepted>} */
   finally(done) {
     return this.then().finally(done);
+  }
+
+  /** An Action can stand wherever a promise is wanted. */
+  get [Symbol.toStringTag]() {
+    return 'Action';
   }
 
   /** @internal @param {number} sequence */

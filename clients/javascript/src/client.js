@@ -38,7 +38,7 @@ import { SUBSCRIPTION } from './topic.js';
  * @property {string} [version] of the application
  * @property {{ minMs?: number, maxMs?: number }} [backoff] between attempts to connect: 100 and 10,000
  * @property {number} [connectTimeoutMs] for the token callback, and again for the connection: 10,000
- * @property {number} [queueLimit] how many changes and calls may wait to be sent: 1,000
+ * @property {number} [queueLimit] how many changes and calls may wait to be sent: 10,000
  * @property {Partial<Environment>} [environment] for tests and unusual runtimes
  */
 
@@ -96,11 +96,11 @@ export class Client {
   /** @type {Map<keyof Events, Listening[]>} */
   #listeners = new Map();
   /** @type {Set<Action>} */
-  #unsaved = new Set();
+  #unsettled = new Set();
 
   /** @param {string | URL} [url] @param {Options} [options] */
   constructor(url, options = {}) {
-    const { token, name = '@chatroom/client', version, backoff = {}, connectTimeoutMs = 10_000, queueLimit = 1_000 } = options;
+    const { token, name = '@chatroom/client', version, backoff = {}, connectTimeoutMs = 10_000, queueLimit = 10_000 } = options;
     /** The WebSocket URL of the room. */
     this.url = socketUrl(url);
     this.#environment = { ...ENVIRONMENT, ...options.environment };
@@ -124,7 +124,7 @@ export class Client {
       {
         online: (hello) => this.#greeted(hello),
         receive: (message) => this.#receive(message),
-        lost: (error) => this.#lost(error),
+        lost: (error, forGood) => this.#lost(error, forGood ? 'closed' : 'connection_lost'),
         state: (state) => this.#turned(state),
         goodbye: ({ code, reason, reconnect }) => this.#tell('goodbye', { code, reason, reconnect }),
       },
@@ -153,19 +153,19 @@ export class Client {
   }
 
   /** How many actions have no outcome yet. */
-  get unsaved() {
-    return this.#unsaved.size;
+  get unsettled() {
+    return this.#unsettled.size;
   }
 
   /**
    * How much is kept for the application at the moment: topics, listeners, registrations, calls,
    * timers for released topics. An idle client with nothing open keeps 0.
    */
-  get kept() {
-    let kept = this.#replica.size + this.#entries.size + this.#calls.size + this.#provided.size + this.#queue.length;
-    kept += this.#flying.size + this.#unsaved.size;
-    for (const subscription of this.#subscriptions.values()) kept += 1 + subscription.listened;
-    return kept;
+  get holdings() {
+    let holdings = this.#replica.size + this.#entries.size + this.#calls.size + this.#provided.size + this.#queue.length;
+    holdings += this.#flying.size + this.#unsettled.size;
+    for (const subscription of this.#subscriptions.values()) holdings += 1 + subscription.listened;
+    return holdings;
   }
 
   /**
@@ -368,7 +368,7 @@ export class Client {
   /** @param {readonly PublicPart[]} parts @returns {Action} */
   #submit(parts) {
     const action = new Action(++this.#lastId, (error) => this.#ignored(error));
-    this.#unsaved.add(action);
+    this.#unsettled.add(action);
     try {
       if (this.state === 'closed') throw this.#closedError();
       for (const { topic } of parts) if (topic.closed) throw new ChatroomError('closed', `this handle to ${topic.name} was closed`);
@@ -451,7 +451,7 @@ export class Client {
 
   /** @param {Action} action @param {ChatroomError} error */
   #reject(action, error) {
-    this.#unsaved.delete(action);
+    this.#unsettled.delete(action);
     action.reject(error instanceof Rejected ? error : new Rejected(error.code, error.reason));
   }
 
@@ -486,7 +486,7 @@ export class Client {
     this.#flying.delete(id);
     for (const action of flying?.actions ?? []) {
       if (type === 'accepted') {
-        this.#unsaved.delete(action);
+        this.#unsettled.delete(action);
         action.accept(content.sequence);
       } else {
         const { topic_name: topicName, change, code, reason, retryable } = content;
@@ -528,17 +528,17 @@ export class Client {
     this.#sendSubscribe(name, subscription.type);
   }
 
-  /** @param {ConnectionError} error */
-  #lost(error) {
+  /** @param {ConnectionError} error @param {'closed' | 'connection_lost'} code */
+  #lost(error, code) {
     this.#online = false;
     const reason = `the connection was lost before the outcome was known (${error.reason})`;
-    const lost = new ChatroomError('connection_lost', reason);
+    const lost = new ChatroomError(code, reason);
     for (const [id, { actions, parts: [{ topic_name: topicName, change }], entry }] of [...this.#flying]) {
       this.#replica.settle(id);
       this.#flying.delete(id);
       // Entries are put again, and that is as good as having been put before.
       if (entry !== undefined && this.#subscriptions.has(entry)) this.#entries.wait(entry, actions);
-      else for (const action of actions) this.#reject(action, new Rejected('connection_lost', reason, { topicName, change, maybeExecuted: true }));
+      else for (const action of actions) this.#reject(action, new Rejected(code, reason, { topicName, change, maybeExecuted: true }));
     }
     this.#calls.fail(lost);
     this.#provided.offline(lost);

@@ -37,7 +37,7 @@ export function decode(data) {
     message = undefined;
   }
   const { type, content } = message ?? {};
-  if (typeof type !== 'string' || content === null || typeof content !== 'object') {
+  if (typeof type !== 'string' || content === null || typeof content !== 'object' || Array.isArray(content)) {
     throw new ChatroomError('malformed', 'the server sent what is no message');
   }
   return { type, content };

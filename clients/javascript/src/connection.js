@@ -35,7 +35,7 @@ import { DEFAULT_LIMITS } from './limits.js';
  * @typedef {object} Owner
  * @property {(hello: Record<string, any>) => void} online the server has said hello
  * @property {(message: Message) => void} receive
- * @property {(error: ConnectionError) => void} lost the connection was online and is not any more
+ * @property {(error: ConnectionError, forGood: boolean) => void} lost the connection was online and is not any more
  * @property {(state: ConnectionState) => void} state
  * @property {(goodbye: Record<string, any>) => void} goodbye
  */
@@ -111,7 +111,7 @@ export class Connection {
     if (this.#state.state === 'closed') return Promise.resolve();
     this.#endNetwork();
     const socket = this.#socket;
-    this.#drop(new ConnectionError(code, reason));
+    this.#drop(new ConnectionError(code, reason), true);
     this.#become({ state: 'closed', code, reason });
     return new Promise((resolve) => {
       if (!socket) return resolve();
@@ -281,9 +281,9 @@ export class Connection {
   }
 
   /** Lets go of the socket, and tells the owner if it was in use. @param {ConnectionError} error */
-  #drop(error) {
+  #drop(error, forGood = false) {
     this.#abandon();
-    if (this.#state.state === 'online') this.#owner.lost(error);
+    if (this.#state.state === 'online') this.#owner.lost(error, forGood);
   }
 
   /** Whatever belongs to the present attempt counts no more. */

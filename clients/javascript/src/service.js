@@ -121,6 +121,7 @@ export class Provided {
     if (this.#registrations.has(name)) {
       throw new ChatroomError('already_registered', `this client provides ${name} already; close that registration first`);
     }
+    checkOptions(options);
     const close = (/** @type {Registration} */ closed) => {
       signal?.removeEventListener('abort', abort);
       if (this.#registrations.get(name) !== closed) return;
@@ -232,6 +233,18 @@ export class Provided {
   }
 }
 
+const PICKS = ['least_busy', 'first', 'round_robin'];
+
+/** Refuses options that the server would refuse. @param {ProvideOptions} options */
+function checkOptions({ pick, concurrency, idempotent }) {
+  if (pick !== undefined && !PICKS.includes(pick)) throw new ChatroomError('bad_type', `pick is one of ${PICKS.join(', ')}`);
+  if (concurrency !== undefined) {
+    if (!Number.isInteger(concurrency)) throw new ChatroomError('bad_type', 'concurrency must be an integer');
+    if (concurrency < 1) throw new ChatroomError('out_of_range', 'concurrency must be at least 1');
+  }
+  if (idempotent !== undefined && typeof idempotent !== 'boolean') throw new ChatroomError('bad_type', 'idempotent must be true or false');
+}
+
 /** What a caller is told of what a handler threw. @param {any} thrown */
 function errorOf(thrown) {
   const code = Number.isSafeInteger(thrown?.code) && thrown.code >= APPLICATION_CODE ? thrown.code : APPLICATION_CODE;
@@ -274,6 +287,7 @@ export class Calls {
       } catch (error) {
         return reject(callError(error));
       }
+      if (timeoutMs !== undefined && typeof timeoutMs !== 'number') return reject(new CallError('bad_type', 'timeoutMs must be a number'));
       const span = Math.min(timeoutMs ?? limits.call_timeout_ms, limits.call_timeout_ms_max);
       if (!(span >= 0)) return reject(new CallError('out_of_range', 'timeoutMs must be 0 or more'));
       if (signal?.aborted) return reject(cancelled(signal, false));

@@ -138,6 +138,7 @@ export class Subscription {
   /** The client was closed. @param {ChatroomError} error */
   end(error) {
     this.#settle((waiting) => waiting.reject(error));
+    for (const listening of [...this.#listeners, ...this.#statusListeners]) listening.removed = true;
     this.#listeners = [];
     this.#statusListeners = [];
   }

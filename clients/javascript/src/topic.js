@@ -126,7 +126,7 @@ export class Topic {
 
   /**
    * The changes as they come, for `for await`. A reader that is too slow is given the present value
-   * in place of what it missed, with `missed` saying how many those were.
+   * in place of what it skipped, with `skipped` saying how many those were.
    * @param {{ signal?: AbortSignal, limit?: number }} [options] `limit`: how many may wait
    * @returns {Updates<T>}
    */

@@ -4,10 +4,10 @@
 /** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./replica.js').Meta} Meta */
 /**
- * One step of a topic. `missed` is how many steps went by unseen before this one; a topic with a
+ * One step of a topic. `skipped` is how many steps went by unseen before this one; a topic with a
  * value then comes whole, without a change.
  * @template T
- * @typedef {{ readonly value: T, readonly change: Change | null, readonly meta: Meta, readonly missed?: number }} Update
+ * @typedef {{ readonly value: T, readonly change: Change | null, readonly meta: Meta, readonly skipped?: number }} Update
  */
 
 const LIMIT = 1_000;
@@ -21,7 +21,7 @@ export class Updates {
   #buffer = [];
   /** @type {((result: IteratorResult<Update<T>, undefined>) => void)[]} */
   #readers = [];
-  #missed = 0;
+  #skipped = 0;
   #ended = false;
   #limit;
   #collapses;
@@ -41,7 +41,7 @@ export class Updates {
     if (reader) return reader({ value: update, done: false });
     this.#buffer.push(update);
     if (this.#buffer.length <= this.#limit) return;
-    this.#missed += this.#collapses ? this.#buffer.length - 1 : 1;
+    this.#skipped += this.#collapses ? this.#buffer.length - 1 : 1;
     if (this.#collapses) this.#buffer = [{ ...update, change: null, meta: { ...update.meta, cause: 'snapshot' } }];
     else this.#buffer.shift();
   }
@@ -58,9 +58,9 @@ export class Updates {
   next() {
     const update = this.#buffer.shift();
     if (update) {
-      const missed = this.#missed;
-      this.#missed = 0;
-      return Promise.resolve({ value: missed ? { ...update, missed } : update, done: false });
+      const skipped = this.#skipped;
+      this.#skipped = 0;
+      return Promise.resolve({ value: skipped ? { ...update, skipped } : update, done: false });
     }
     if (this.#ended) return Promise.resolve({ value: undefined, done: true });
     return new Promise((resolve) => this.#readers.push(resolve));

@@ -184,7 +184,7 @@ async function play(order) {
   for (const record of [...stage.handles]) stage.close(record);
   await stage.finish();
   assert.equal(stage.subscribed, false, 'nothing is subscribed in the end');
-  assert.equal(stage.room.kept, 0, 'nothing is kept in the end');
+  assert.equal(stage.room.holdings, 0, 'nothing is kept in the end');
   assert.ok(stage.world.timers.size <= 2, 'no timers but those of the connection');
   if (stage.failures.length > 0) throw stage.failures[0];
   return next;
