@@ -1,4 +1,4 @@
-//! The welcome page in a headless browser: two tabs in step, a console without errors.
+//! Pages in a headless browser: the welcome page in two tabs, and a page of ten lines in two browsers.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -9,8 +9,9 @@ use chatroom_testkit::TestServer;
 
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
-#[test]
-fn two_tabs_are_in_step() {
+/// Runs a script of `web-test` against a fresh server.
+#[track_caller]
+fn check(script: &str) {
     let web_test = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web-test");
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     let browser = std::env::var("CHROMIUM")
@@ -19,12 +20,12 @@ fn two_tabs_are_in_step() {
     let ready = web_test.join("node_modules/puppeteer-core").is_dir() && there("node");
     let (Some(_), true) = (&browser, ready) else {
         assert!(std::env::var_os("CI").is_none(), "CI needs node, chromium and `npm ci` in web-test");
-        println!("left out: the page needs node, chromium and `npm ci` in web-test");
+        println!("left out: {script} needs node, chromium and `npm ci` in web-test");
         return;
     };
     let server = TestServer::default();
     let output = Command::new("node")
-        .arg(web_test.join("page.mjs"))
+        .arg(web_test.join(script))
         .arg(format!("http://{}/", server.address))
         .output()
         .unwrap();
@@ -34,4 +35,14 @@ fn two_tabs_are_in_step() {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn two_tabs_are_in_step() {
+    check("page.mjs");
+}
+
+#[test]
+fn two_browsers_share_the_counter_of_ten_lines() {
+    check("counter.mjs");
 }
