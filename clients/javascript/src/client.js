@@ -87,6 +87,7 @@ export class Client {
   #provided;
   #lastId = 0;
   #online = false;
+  #gaps = 0;
   /** @type {ConnectionState} As listeners were told. */
   #state = Object.freeze({ state: 'connecting', code: 0, reason: '' });
   /** @type {Map<string, Subscription>} */
@@ -150,6 +151,11 @@ export class Client {
   /** What the server takes. @returns {Readonly<Limits>} */
   get limits() {
     return this.#replica.limits;
+  }
+
+  /** How many gaps there were in what the server sent; each was healed. */
+  get gaps() {
+    return this.#gaps;
   }
 
   /** How many actions have no outcome yet. */
@@ -523,6 +529,7 @@ export class Client {
     if (!subscription) return;
     if (notification.kind === 'value') return subscription.told(notification);
     if (notification.kind === 'status') return subscription.turned();
+    this.#gaps += 1;
     this.#tell('gap', { topicName: name, known: notification.known, previous: notification.previous });
     this.#send('unsubscribe', { topic_name: name });
     this.#sendSubscribe(name, subscription.type);
@@ -591,8 +598,14 @@ export class Client {
 
   /** @param {unknown} error */
   #report(error) {
-    if (this.#listening('error').length > 0) this.#tell('error', error);
-    else console.error('ChatRoom:', error);
+    const listeners = this.#listening('error');
+    if (listeners.length === 0) console.error('ChatRoom:', error);
+    this.#delivery.add(() => {
+      for (const { listener, removed } of listeners) {
+        // What goes wrong in here must not come back here.
+        if (!removed) this.#delivery.attempt(() => listener(error), (again) => console.error('ChatRoom: a listener of errors failed:', again));
+      }
+    });
   }
 
   #closedError() {
