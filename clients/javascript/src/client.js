@@ -407,6 +407,7 @@ export class Client {
     };
     const fail = (/** @type {ChatroomError} */ error) => {
       letGo();
+      this.#flying.delete(action.id);
       this.#replica.settle(action.id);
       this.#reject(action, error);
     };
@@ -418,9 +419,9 @@ export class Client {
             made = resolve(parts, action.id, this.#replica);
             this.#replica.pend(action.id, made);
           }
+          this.#flying.set(action.id, { actions: [action], parts: made });
           const alone = made.length === 1;
           this.#send(alone ? 'update' : 'action', alone ? { ...made[0] } : { action_id: action.id, changes: made });
-          this.#flying.set(action.id, { actions: [action], parts: made });
           this.#noteEntries(parts, made);
           letGo();
         } catch (error) {
@@ -445,10 +446,17 @@ export class Client {
     if (this.#online) {
       const id = actions.length === 1 ? actions[0].id : ++this.#lastId;
       const change = value === undefined ? { type: 'pop', id } : { type: 'put', id, value };
-      this.#send('update', { topic_name: name, change });
       const parts = [{ topic_name: name, change }];
       this.#replica.pend(id, parts);
       this.#flying.set(id, { actions, parts, entry: name });
+      try {
+        this.#send('update', { topic_name: name, change });
+      } catch (error) {
+        this.#replica.settle(id);
+        this.#flying.delete(id);
+        for (const action of actions) this.#reject(action, /** @type {ChatroomError} */ (error));
+        return;
+      }
     } else if (actions.length > 0) {
       this.#entries.wait(name, actions);
     }
