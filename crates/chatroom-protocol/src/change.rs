@@ -98,6 +98,21 @@ impl<'a> RawChange<'a> {
     }
 }
 
+impl<'a> RawChange<'a> {
+    /// Reads the change as part of a commit that the server tells of: no limit is checked again,
+    /// and the entry of a presence topic is the one its key names, whoever wrote it.
+    ///
+    /// # Errors
+    /// `unknown_change` if the type has no such change, else whatever is wrong with a field.
+    pub fn decode_committed(&self, topic: TopicType, author: ClientId) -> Result<Change, Refusal> {
+        let owner = match topic {
+            TopicType::Presence => self.fields.text("key")?.map(|key| ClientId::parse(&key)).transpose()?,
+            _ => None,
+        };
+        self.decode(topic, owner.unwrap_or(author), &Limits::unlimited())
+    }
+}
+
 fn unknown(topic: TopicType, kind: &str, known: &str) -> Refusal {
     let shown: String = kind.chars().take(40).collect();
     Refusal::new(Code::UnknownChange, format!("a topic of type {topic} has no change {shown:?}, only {known}"))

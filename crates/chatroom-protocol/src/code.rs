@@ -104,6 +104,12 @@ impl Code {
         }
     }
 
+    /// Finds a code by its number; a newer peer may use numbers that are not in this table.
+    #[must_use]
+    pub fn by_number(number: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| u32::from(code.number()) == number)
+    }
+
     /// Finds a code by its name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
@@ -146,6 +152,7 @@ mod tests {
         }
         for code in Code::ALL {
             assert_eq!(Code::by_name(code.name()), Some(*code));
+            assert_eq!(Code::by_number(code.number().into()), Some(*code));
         }
     }
 

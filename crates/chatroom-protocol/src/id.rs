@@ -23,6 +23,17 @@ impl ClientId {
     pub fn is_server(self) -> bool {
         self == Self::SERVER
     }
+
+    /// Reads an id as a presence topic's keys show it.
+    ///
+    /// # Errors
+    /// `bad_type` for anything but a number in digits.
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        match text.parse::<u64>() {
+            Ok(number) if !text.starts_with('+') => Ok(Self(number)),
+            _ => Err(Refusal::new(Code::BadType, format!("{text:?} is no client id"))),
+        }
+    }
 }
 
 impl fmt::Display for ClientId {

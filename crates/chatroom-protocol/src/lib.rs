@@ -3,7 +3,8 @@
 //! Everything here is a pure function of its arguments: no socket, clock, file, randomness or
 //! logging (`cargo xtask tidy` holds it). A byte on its way in meets the modules in this order:
 //! [`envelope`] finds the fields, [`message`] gives them types, [`change`] decodes and applies an
-//! edit of a [`value`]; on its way out [`reply`] is turned into a [`frame`].
+//! edit of a [`value`]; on its way out [`reply`] is turned into a [`frame`]. A client has the other
+//! side of both: it [`say`]s messages and [`heard`] reads the server's.
 
 pub mod code;
 pub mod limits;
@@ -22,9 +23,13 @@ pub mod message;
 pub mod frame;
 pub mod reply;
 
+pub mod heard;
+pub mod say;
+
 pub use change::{Change, ChangeId};
 pub use code::{Code, Refusal};
 pub use frame::Frame;
+pub use heard::Heard;
 pub use id::{ClientId, Epoch, RequestId, Sequence};
 pub use limits::Limits;
 pub use message::ClientMessage;

@@ -17,6 +17,12 @@ macro_rules! limits {
         }
 
         impl Limits {
+            /// No limits: for what a server has accepted already.
+            #[must_use]
+            pub fn unlimited() -> Self {
+                Self { $($name: <$kind>::MAX,)* }
+            }
+
             /// Name, default and meaning of each limit, for the documents and the configuration.
             #[must_use]
             pub fn table() -> Vec<(&'static str, u64, &'static str)> {

@@ -145,6 +145,40 @@ impl TopicValue {
         }
     }
 
+    /// Reads a value as a server sends it, which is how [`TopicValue`] is written.
+    ///
+    /// # Errors
+    /// `bad_type` and whatever else is wrong with the text.
+    pub fn read(kind: TopicType, text: &str) -> Result<Self, Refusal> {
+        let array = || match json::parse(text)? {
+            Value::Array(items) => Ok(items),
+            _ => Err(Refusal::new(Code::BadType, format!("the value of a {kind} topic must be an array"))),
+        };
+        let object = || match json::parse(text)? {
+            Value::Object(map) => Ok(map),
+            _ => Err(Refusal::new(Code::BadType, format!("the value of a {kind} topic must be an object"))),
+        };
+        Ok(match kind {
+            TopicType::Generic => Self::Generic(json::parse(text)?),
+            TopicType::String => Self::String(json::string(text, "the value")?.into()),
+            TopicType::Int => Self::Int(json::integer(text, "the value")?),
+            TopicType::Float => Self::Float(json::float(text, "the value", "a number")?),
+            TopicType::Bool => match text {
+                "true" => Self::Bool(true),
+                "false" => Self::Bool(false),
+                _ => return Err(Refusal::new(Code::BadType, "the value must be true or false")),
+            },
+            TopicType::List => Self::List(array()?),
+            TopicType::Set => Self::Set(array()?.into_iter().map(|item| (json::canonical(&item), item)).collect()),
+            TopicType::Dict => Self::Dict(object()?.into_iter().collect()),
+            TopicType::Event => Self::Event,
+            TopicType::Presence => {
+                let entry = |(key, value): (String, Value)| Ok((ClientId::parse(&key)?, value));
+                Self::Presence(object()?.into_iter().map(entry).collect::<Result<_, Refusal>>()?)
+            }
+        })
+    }
+
     /// The type of topic that holds this value.
     #[must_use]
     pub fn kind(&self) -> TopicType {

@@ -1,0 +1,68 @@
+//! The Rust client of ChatRoom: values shared between programs, and functions that one program
+//! offers and another calls, over one connection that heals itself.
+//!
+//! ```no_run
+//! use chatroom_client::{Client, Int};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let room = Client::connect("ws://localhost:8765").await?;
+//! let score = room.topic::<Int>("game/score")?;
+//! let mut changes = score.changes();
+//! score.add(1);
+//! while let Some(update) = changes.next().await {
+//!     println!("the score is {:?}", update.value());
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! A byte on its way in meets [`connection`], [`core`] (the client's memory), then what it is for:
+//! [`replica`] for topics, [`action`] for the outcomes of own changes, [`call`] and [`service`] for
+//! functions, [`presence`] for who is there. Handles ([`topic`], [`kind`], [`listener`]) write into
+//! the same memory. `replica.rs` and `cursor.rs` are pure; no code of the application runs under
+//! the lock of the memory nor on the connection's task, so anything may be called or awaited from
+//! anywhere.
+
+#![deny(missing_docs)]
+
+mod client;
+
+mod backoff;
+mod connection;
+mod connector;
+mod state;
+mod token;
+
+mod core;
+mod cursor;
+mod replica;
+
+mod kind;
+mod listener;
+mod topic;
+
+mod action;
+mod call;
+mod presence;
+mod service;
+
+mod error;
+
+pub use crate::action::{Accepted, Action, ActionFuture, Editing, Transaction};
+pub use crate::backoff::Backoff;
+pub use crate::call::{CallFuture, Request};
+pub use crate::client::{Builder, Client, Holdings, Notice};
+pub use crate::cursor::{Cause, Meta};
+pub use crate::error::{
+    CallError, ConnectionError, ErrorCode, RegisterError, Rejected, ServiceError, ShapeError, TopicError,
+};
+pub use crate::kind::{Bool, Component, Dict, Event, Float, Generic, Int, Kind, List, Presence, Set, Text, Untyped};
+pub use crate::listener::{Changes, Listening, Update};
+pub use crate::replica::Status;
+pub use crate::service::{Call, Provide, Registration, RegistrationState, Reporter};
+pub use crate::state::{Connectivity, State};
+pub use crate::token::{TokenError, TokenReason};
+pub use crate::topic::Topic;
+
+pub use chatroom_protocol::heard::About;
+pub use chatroom_protocol::message::Pick;
+pub use chatroom_protocol::{Change, ClientId, Code, Limits, RequestId, Sequence, TopicType, TopicValue};

@@ -1,0 +1,355 @@
+//! What a client hears: the server's messages of the v1 dialect with typed, checked fields. The
+//! other side of [`reply`](crate::reply).
+
+use serde_json::value::RawValue;
+
+use crate::change::ChangeId;
+use crate::code::{Code, Refusal};
+use crate::envelope::{Envelope, Fields};
+use crate::id::{ClientId, Epoch, RequestId, Sequence};
+use crate::limits::Limits;
+use crate::message::ServiceError;
+use crate::name::{ServiceName, TopicName};
+use crate::reply::Place;
+use crate::value::TopicType;
+
+/// A message of the server. What it borrows is JSON text of the message itself.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    /// The session is open.
+    Hello(Box<Hello>),
+    /// A topic's value.
+    Subscribed {
+        /// The topic.
+        topic_name: TopicName,
+        /// Its type.
+        topic_type: TopicType,
+        /// Its value, to be read by [`TopicValue::read`](crate::TopicValue::read).
+        value: &'a RawValue,
+        /// The room's sequence at which it has that value.
+        sequence: Sequence,
+    },
+    /// A commit of one change by somebody else.
+    Update {
+        /// The topic.
+        topic_name: TopicName,
+        /// The change.
+        change: &'a RawValue,
+        /// Its place.
+        place: Place,
+    },
+    /// A commit of several changes by somebody else.
+    Action {
+        /// The id its author gave.
+        action_id: ChangeId,
+        /// Its place.
+        sequence: Sequence,
+        /// Its author.
+        by: ClientId,
+        /// The parts that this client is subscribed to.
+        changes: Vec<HeardPart<'a>>,
+    },
+    /// An own change or action was committed.
+    Accepted {
+        /// Its id.
+        id: ChangeId,
+        /// Its place.
+        sequence: Sequence,
+    },
+    /// An own change or action was refused.
+    RejectUpdate {
+        /// The topic.
+        topic_name: String,
+        /// The change as it was sent.
+        change: &'a RawValue,
+        /// Why, for a person.
+        reason: String,
+        /// Why, for a program.
+        code: u32,
+        /// Whether the same change may be accepted later.
+        retryable: bool,
+        /// The action that was refused whole.
+        action_id: Option<ChangeId>,
+    },
+    /// This client provides the service from now on.
+    Registered {
+        /// The service.
+        service_name: ServiceName,
+    },
+    /// A call for this client, which provides the service.
+    Request {
+        /// The service.
+        service_name: ServiceName,
+        /// The argument.
+        args: &'a RawValue,
+        /// The server's id of the call.
+        request_id: RequestId,
+        /// What is left of the deadline.
+        timeout_ms: Option<u64>,
+        /// The caller.
+        by: ClientId,
+    },
+    /// The end of an own call.
+    Response {
+        /// This client's id of the call.
+        request_id: RequestId,
+        /// The value, or what went wrong.
+        result: Result<&'a RawValue, ServiceError<'a>>,
+        /// Whether a provider may have done the work all the same.
+        maybe_executed: bool,
+    },
+    /// How far an own call got.
+    Progress {
+        /// This client's id of the call.
+        request_id: RequestId,
+        /// What the provider said.
+        data: &'a RawValue,
+    },
+    /// Nobody waits for a call any more.
+    Cancel {
+        /// The server's id of the call.
+        request_id: RequestId,
+    },
+    /// A message of this client could not be carried out, or a topic was deleted.
+    Error {
+        /// Why, for a program.
+        code: u32,
+        /// Why, for a person.
+        reason: String,
+        /// Which message.
+        about: About,
+    },
+    /// The server is about to close the connection.
+    Goodbye {
+        /// Why, for a program.
+        code: u32,
+        /// Why, for a person.
+        reason: String,
+        /// Whether to connect again.
+        reconnect: Reconnect,
+    },
+    /// A message of a newer server, to be passed over.
+    Unknown {
+        /// Its type.
+        kind: String,
+    },
+}
+
+/// The server's answer to a client's hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The client's id in the room.
+    pub id: ClientId,
+    /// The dialect.
+    pub protocol: String,
+    /// The room.
+    pub room: String,
+    /// The life of its history.
+    pub epoch: Epoch,
+    /// Where its order stands.
+    pub sequence: Sequence,
+    /// What the server takes.
+    pub limits: Limits,
+    /// Between two pings.
+    pub heartbeat_ms: u64,
+    /// What became of the session that the client asked to resume.
+    pub resumed: Option<String>,
+}
+
+/// One change of an action.
+#[derive(Debug)]
+pub struct HeardPart<'a> {
+    /// The topic.
+    pub topic_name: TopicName,
+    /// The change.
+    pub change: &'a RawValue,
+    /// The topic's commit before the action, 0 if none.
+    pub previous: Sequence,
+}
+
+/// Which message an `error` answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its type.
+    pub kind: Option<String>,
+    /// The topic it named.
+    pub topic_name: Option<String>,
+    /// The service it named.
+    pub service_name: Option<String>,
+    /// The request it named.
+    pub request_id: Option<RequestId>,
+    /// The action it carried.
+    pub action_id: Option<ChangeId>,
+}
+
+/// What a `goodbye` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconnect {
+    /// Connect again.
+    Yes,
+    /// Do not.
+    No,
+    /// Connect again: another node has the room.
+    Elsewhere,
+}
+
+impl<'a> Heard<'a> {
+    /// Reads a message of a v1 server. Fields and types that a newer server may add are passed over.
+    ///
+    /// # Errors
+    /// `malformed`, or what is wrong with which field.
+    pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+        let Envelope { kind, content: fields } = Envelope::parse(text)?;
+        Ok(match kind.as_ref() {
+            "hello" => Self::Hello(Box::new(hello(&fields)?)),
+            "subscribed" => Self::Subscribed {
+                topic_name: topic_name(&fields)?,
+                topic_type: TopicType::parse(&fields.require_text("type")?)?,
+                value: fields.require("value")?,
+                sequence: sequence(&fields, "sequence")?,
+            },
+            "update" => Self::Update {
+                topic_name: topic_name(&fields)?,
+                change: fields.require("change")?,
+                place: Place {
+                    sequence: sequence(&fields, "sequence")?,
+                    previous: sequence(&fields, "previous")?,
+                    by: ClientId(number(&fields, "by")?),
+                },
+            },
+            "action" => Self::Action {
+                action_id: ChangeId::parse(fields.require("action_id")?, "action_id")?,
+                sequence: sequence(&fields, "sequence")?,
+                by: ClientId(number(&fields, "by")?),
+                changes: parts(fields.require("changes")?)?,
+            },
+            "accepted" => Self::Accepted {
+                id: ChangeId::parse(fields.require("id")?, "id")?,
+                sequence: sequence(&fields, "sequence")?,
+            },
+            "reject_update" => {
+                let code = code(&fields)?;
+                Self::RejectUpdate {
+                    topic_name: fields.require_text("topic_name")?,
+                    change: fields.require("change")?,
+                    reason: fields.require_text("reason")?,
+                    code,
+                    retryable: fields.flag("retryable")?.unwrap_or(code < 200),
+                    action_id: fields.get("action_id").map(|id| ChangeId::parse(id, "action_id")).transpose()?,
+                }
+            }
+            "registered" => {
+                Self::Registered { service_name: ServiceName::parse(&fields.require_text("service_name")?)? }
+            }
+            "request" => Self::Request {
+                service_name: ServiceName::parse(&fields.require_text("service_name")?)?,
+                args: fields.require("args")?,
+                request_id: request_id(&fields)?,
+                timeout_ms: fields.count("timeout_ms")?,
+                by: ClientId(fields.count("by")?.unwrap_or_default()),
+            },
+            "response" => Self::Response {
+                request_id: request_id(&fields)?,
+                result: match fields.get("error") {
+                    Some(error) => Err(service_error(error)?),
+                    None => Ok(fields.require("response")?),
+                },
+                maybe_executed: fields.flag("maybe_executed")?.unwrap_or(false),
+            },
+            "progress" => Self::Progress { request_id: request_id(&fields)?, data: fields.require("data")? },
+            "cancel" => Self::Cancel { request_id: request_id(&fields)? },
+            "error" => Self::Error {
+                code: code(&fields)?,
+                reason: fields.require_text("reason")?,
+                about: fields.get("in_reply_to").map(about).transpose()?.unwrap_or_default(),
+            },
+            "goodbye" => Self::Goodbye {
+                code: code(&fields)?,
+                reason: fields.require_text("reason")?,
+                reconnect: match fields.text("reconnect")?.as_deref() {
+                    Some("no") => Reconnect::No,
+                    Some("elsewhere") => Reconnect::Elsewhere,
+                    _ => Reconnect::Yes,
+                },
+            },
+            other => Self::Unknown { kind: other.chars().take(40).collect() },
+        })
+    }
+}
+
+fn hello(fields: &Fields<'_>) -> Result<Hello, Refusal> {
+    let mut limits = Limits::default();
+    if let Some(raw) = fields.get("limits") {
+        let announced = Fields::parse(raw.get(), "limits")?;
+        for (name, ..) in Limits::table() {
+            if let Some(value) = announced.count(name)?
+                && !limits.set(name, value)
+            {
+                return Err(Refusal::new(Code::OutOfRange, format!("the limit {name} cannot be {value}")));
+            }
+        }
+    }
+    Ok(Hello {
+        id: ClientId(number(fields, "id")?),
+        protocol: fields.require_text("protocol")?,
+        room: fields.require_text("room")?,
+        epoch: Epoch(number(fields, "epoch")?),
+        sequence: sequence(fields, "sequence")?,
+        heartbeat_ms: fields.count("heartbeat_ms")?.unwrap_or(limits.heartbeat_ms),
+        limits,
+        resumed: fields.text("resumed")?,
+    })
+}
+
+fn parts(raw: &RawValue) -> Result<Vec<HeardPart<'_>>, Refusal> {
+    let parts = Fields::list(raw, "changes must be an array of {topic_name, change, previous}")?;
+    let part = |fields: &Fields<'_>| Ok((topic_name(fields)?, sequence(fields, "previous")?));
+    parts
+        .iter()
+        .map(|fields| {
+            let (topic_name, previous) = part(fields)?;
+            Ok(HeardPart { topic_name, change: fields.require("change")?, previous })
+        })
+        .collect()
+}
+
+fn about(raw: &RawValue) -> Result<About, Refusal> {
+    let fields = Fields::parse(raw.get(), "in_reply_to")?;
+    Ok(About {
+        kind: fields.text("type")?,
+        topic_name: fields.text("topic_name")?,
+        service_name: fields.text("service_name")?,
+        request_id: fields.get("request_id").map(|id| RequestId::parse(id, "request_id")).transpose()?,
+        action_id: fields.get("action_id").map(|id| ChangeId::parse(id, "action_id")).transpose()?,
+    })
+}
+
+fn service_error(raw: &RawValue) -> Result<ServiceError<'_>, Refusal> {
+    let fields = Fields::parse(raw.get(), "error")?;
+    Ok(ServiceError {
+        code: code(&fields)?,
+        message: fields.text("message")?.unwrap_or_default(),
+        data: fields.get("data"),
+    })
+}
+
+fn topic_name(fields: &Fields<'_>) -> Result<TopicName, Refusal> {
+    TopicName::parse(&fields.require_text("topic_name")?)
+}
+
+fn request_id(fields: &Fields<'_>) -> Result<RequestId, Refusal> {
+    RequestId::parse(fields.require("request_id")?, "request_id")
+}
+
+fn number(fields: &Fields<'_>, name: &str) -> Result<u64, Refusal> {
+    fields.require(name)?;
+    fields.count(name)?.ok_or_else(|| Refusal::new(Code::BadType, format!("{name} must be a number")))
+}
+
+fn sequence(fields: &Fields<'_>, name: &str) -> Result<Sequence, Refusal> {
+    number(fields, name).map(Sequence)
+}
+
+fn code(fields: &Fields<'_>) -> Result<u32, Refusal> {
+    u32::try_from(number(fields, "code")?).map_err(|_| Refusal::new(Code::OutOfRange, "a code has at most 32 bits"))
+}
