@@ -263,7 +263,10 @@ export class Client {
     this.#environment.clearTimeout(subscription.grace);
     subscription.references += 1;
     // Asking for a topic that was refused or deleted is to try again.
-    if (subscription.error) this.#ask(subscription);
+    if (subscription.error) {
+      this.#ask(subscription);
+      subscription.turned();
+    }
     const make = (/** @type {PublicPart} */ part) => this.#submit([part]);
     const release = () => this.#release(subscription);
     if (type === 'presence') {
@@ -473,9 +476,15 @@ export class Client {
   #greeted(hello) {
     this.#replica.online(hello.id, limitsFrom(hello.limits));
     this.#online = true;
-    for (const [name, { type, status }] of this.#replica.topics()) {
+    for (const [name, { type, status }] of [...this.#replica.topics()]) {
       // A topic that was deleted comes back only when somebody asks for it.
-      if (status !== 'removed') this.#sendSubscribe(name, type);
+      if (status === 'removed') continue;
+      // One that was refused is a new question.
+      if (status === 'denied') {
+        this.#replica.want(name, type);
+        this.#subscriptions.get(name)?.turned();
+      }
+      this.#sendSubscribe(name, type);
     }
     this.#provided.online();
     for (const { name, value, actions } of this.#entries.take()) this.#putEntry(name, value, actions);
