@@ -25,6 +25,19 @@ impl Running {
     fn prints(&mut self, expected: &str) {
         assert_eq!(self.lines.next().unwrap().unwrap(), expected);
     }
+
+    /// Reads lines until one is the expected one.
+    #[track_caller]
+    fn comes_to(&mut self, expected: &str) {
+        let mut seen = Vec::new();
+        loop {
+            let line = self.lines.next().unwrap_or_else(|| panic!("ended before {expected:?}: {seen:?}")).unwrap();
+            if line == expected {
+                return;
+            }
+            seen.push(line);
+        }
+    }
 }
 
 impl Drop for Running {
@@ -86,14 +99,12 @@ fn presence() {
     let server = TestServer::default();
     let [rust, javascript] = programs(&server, env!("CARGO_BIN_EXE_presence"), "presence/presence.mjs");
     let mut ann = Running::start(&mut rust(&["Ann"]));
-    ann.prints("here: ");
-    ann.prints("here: Ann");
+    ann.comes_to("here: Ann");
     let mut bob = Running::start(&mut javascript(&["Bob"]));
-    bob.prints("here: Ann");
-    bob.prints("here: Ann, Bob");
-    ann.prints("here: Ann, Bob");
+    bob.comes_to("here: Ann, Bob");
+    ann.comes_to("here: Ann, Bob");
     drop(bob);
-    ann.prints("here: Ann");
+    ann.comes_to("here: Ann");
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn pages() -> Result<(), String> {
     if !has("node", &["--version"]) || !has("npm", &["--version"]) {
         return left_out("the JavaScript client and the pages", "Node 20 or later with npm (nodejs.org)");
     }
-    for folder in ["clients/javascript", "web-test"] {
+    for folder in ["clients/javascript", "examples", "web-test"] {
         let folder = root().join(folder);
         let changed = |name: &str| folder.join(name).metadata().and_then(|file| file.modified()).ok();
         if changed("node_modules/.package-lock.json") < changed("package-lock.json") {

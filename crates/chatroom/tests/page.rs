@@ -5,13 +5,14 @@
 use std::path::Path;
 use std::process::Command;
 
+use chatroom_server::{AllowedOrigins, Config};
 use chatroom_testkit::TestServer;
 
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
 /// Runs a script of `web-test` against a fresh server.
 #[track_caller]
-fn check(script: &str) {
+fn check(script: &str, config: Config) {
     let web_test = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web-test");
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     let browser = std::env::var("CHROMIUM")
@@ -23,12 +24,9 @@ fn check(script: &str) {
         println!("left out: {script} needs node, chromium and `npm ci` in web-test");
         return;
     };
-    let server = TestServer::default();
-    let output = Command::new("node")
-        .arg(web_test.join(script))
-        .arg(format!("http://{}/", server.address))
-        .output()
-        .unwrap();
+    let server = TestServer::start(config);
+    let output =
+        Command::new("node").arg(web_test.join(script)).arg(format!("http://{}/", server.address)).output().unwrap();
     assert!(
         output.status.success(),
         "{}{}",
@@ -39,10 +37,11 @@ fn check(script: &str) {
 
 #[test]
 fn two_tabs_are_in_step() {
-    check("page.mjs");
+    check("page.mjs", Config::default());
 }
 
 #[test]
 fn two_browsers_share_the_counter_of_ten_lines() {
-    check("counter.mjs");
+    let allowed_origins = AllowedOrigins::parse(["*"]).unwrap();
+    check("counter.mjs", Config { allowed_origins, ..Config::default() });
 }
