@@ -370,19 +370,19 @@ impl Core {
                 shared.notice(Notice::HandlerPanicked { service_name: name.to_string(), reason: reason.clone() });
                 Err(ServiceError::from(format!("the handler panicked: {reason}")))
             });
-            shared.with(|core| core.answered(&name, connection, &answered, answer));
+            shared.with(|core| core.answered(&name, connection, &answered, &answer));
         });
         providing.running.insert(request_id, task.abort_handle());
     }
 
-    fn answered(&mut self, service: &ServiceName, connection: u64, request_id: &RequestId, answer: Answer) {
+    fn answered(&mut self, service: &ServiceName, connection: u64, request_id: &RequestId, answer: &Answer) {
         if connection != self.connections {
             return;
         }
         if let Some(providing) = self.services.get_mut(service) {
             providing.running.remove(request_id);
         }
-        self.respond(request_id, &answer);
+        self.respond(request_id, answer);
     }
 
     fn respond(&mut self, request_id: &RequestId, answer: &Answer) {
