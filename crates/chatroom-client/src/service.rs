@@ -165,8 +165,11 @@ impl Provide {
                 let providing =
                     Providing { id, handler: self.handler, options: self.options, state, running: BTreeMap::new() };
                 core.services.insert(name.clone(), providing);
-                if core.session.is_some() {
-                    core.to_register.push_back(name.clone());
+                // Behind the end of an earlier registration of the name, if there was one.
+                if core.session.is_some()
+                    && let Some(text) = core.registration_text(&name)
+                {
+                    core.queue.push_back(Queued::Once(text));
                     core.after().wake = true;
                 }
                 Ok((id, watched))

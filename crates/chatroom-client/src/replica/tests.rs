@@ -69,7 +69,8 @@ fn values_arrive_as_they_are() {
                 let found = arrived(a)? == arrived(b)?;
                 return if found == equal { Ok(()) } else { Err(format!("expected {equal}")) };
             }
-            let text = case.text.clone().or_else(|| case.repeat.as_ref().map(vectors::Repeat::text)).ok_or("no text")?;
+            let text =
+                case.text.clone().or_else(|| case.repeat.as_ref().map(vectors::Repeat::text)).ok_or("no text")?;
             match (arrived(&text), &case.canonical, &case.code) {
                 (Ok(value), Some(expected), None) if canonical(&value) == *expected => Ok(()),
                 // Not JSON at all, or refused with its code.

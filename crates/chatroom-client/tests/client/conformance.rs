@@ -63,15 +63,36 @@ fn what_a_server_says() {
     check(r#"{"type":"accepted","content":{"id":[],"sequence":3}}"#, Err("bad_type"));
     check(r#"{"type":"accepted","content":{"id":"a","sequence":-1}}"#, Err("out_of_range"));
     check(r#"{"type":"accepted"}"#, Err("malformed"));
-    check(r#"{"type":"subscribed","content":{"topic_name":"t","type":"int","value":1,"sequence":0}}"#, Ok("Subscribed"));
-    check(r#"{"type":"subscribed","content":{"topic_name":"t","type":"intt","value":1,"sequence":0}}"#, Err("bad_type"));
-    check(r#"{"type":"update","content":{"topic_name":"t","change":{},"sequence":1,"previous":0,"by":2}}"#, Ok("Update"));
+    check(
+        r#"{"type":"subscribed","content":{"topic_name":"t","type":"int","value":1,"sequence":0}}"#,
+        Ok("Subscribed"),
+    );
+    check(
+        r#"{"type":"subscribed","content":{"topic_name":"t","type":"intt","value":1,"sequence":0}}"#,
+        Err("bad_type"),
+    );
+    check(
+        r#"{"type":"update","content":{"topic_name":"t","change":{},"sequence":1,"previous":0,"by":2}}"#,
+        Ok("Update"),
+    );
     check(r#"{"type":"update","content":{"topic_name":"t","change":{},"sequence":1,"by":2}}"#, Err("bad_type"));
-    check(r#"{"type":"action","content":{"action_id":1,"sequence":1,"by":2,"changes":[{"topic_name":"t","change":{},"previous":0}]}}"#, Ok("Action"));
+    check(
+        r#"{"type":"action","content":{"action_id":1,"sequence":1,"by":2,"changes":[{"topic_name":"t","change":{},"previous":0}]}}"#,
+        Ok("Action"),
+    );
     check(r#"{"type":"action","content":{"action_id":1,"sequence":1,"by":2,"changes":{}}}"#, Err("bad_type"));
-    check(r#"{"type":"reject_update","content":{"topic_name":"t","change":{"x":1},"reason":"r","code":206,"retryable":false}}"#, Ok("RejectUpdate"));
-    check(r#"{"type":"response","content":{"request_id":1,"response":null,"error":{"code":102,"message":"m"},"maybe_executed":true}}"#, Ok("Response { request_id: Number(1), result: Err"));
-    check(r#"{"type":"response","content":{"request_id":1,"response":null}}"#, Ok("Response { request_id: Number(1), result: Ok"));
+    check(
+        r#"{"type":"reject_update","content":{"topic_name":"t","change":{"x":1},"reason":"r","code":206,"retryable":false}}"#,
+        Ok("RejectUpdate"),
+    );
+    check(
+        r#"{"type":"response","content":{"request_id":1,"response":null,"error":{"code":102,"message":"m"},"maybe_executed":true}}"#,
+        Ok("Response { request_id: Number(1), result: Err"),
+    );
+    check(
+        r#"{"type":"response","content":{"request_id":1,"response":null}}"#,
+        Ok("Response { request_id: Number(1), result: Ok"),
+    );
     check(r#"{"type":"error","content":{"code":9999,"reason":"r"}}"#, Ok("Error"));
     check("not json", Err("malformed"));
     match Heard::parse(r#"{"type":"goodbye","content":{"code":106,"reason":"r","reconnect":"elsewhere"}}"#).unwrap() {

@@ -182,7 +182,7 @@ async fn silence_is_probed_and_then_given_up() {
     let state = becomes(&room, Connectivity::Offline).await;
     assert_eq!(state.code.unwrap(), Code::HeartbeatMissed);
     assert!((60..61).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
-    server.greet(2).await;
+    let _side = server.greet(2).await;
     room.online().await.unwrap();
 }
 
@@ -261,8 +261,19 @@ async fn limits_and_types_are_checked_before_anything_is_sent() {
         (text.insert(4, "x"), Code::OutOfRange),
         (text.delete(2, 2), Code::OutOfRange),
         (room.action("nothing", |_| {}), Code::BadType),
-        (room.action("too many", |tx| { tx.on(&int).add(1).add(1).add(1); }), Code::TooBig),
-        (room.action("one is wrong", |tx| { tx.on(&int).add(1); tx.on(&list).pop(7); }), Code::OutOfRange),
+        (
+            room.action("too many", |tx| {
+                tx.on(&int).add(1).add(1).add(1);
+            }),
+            Code::TooBig,
+        ),
+        (
+            room.action("one is wrong", |tx| {
+                tx.on(&int).add(1);
+                tx.on(&list).pop(7);
+            }),
+            Code::OutOfRange,
+        ),
         (room.untyped("int").unwrap().change(json!({"type": "push"})), Code::UnknownChange),
         (room.untyped("int").unwrap().change(json!(7)), Code::BadType),
     ] {
@@ -309,7 +320,7 @@ async fn everything_settles_when_the_client_is_closed() {
     let registration =
         room.provide("sum", |_: chatroom_client::Call<Value>| async { Ok::<_, String>(1) }).start().unwrap();
     let call = std::future::IntoFuture::into_future(room.call::<Value>("x", &()));
-    for kind in ["subscribe", "subscribe", "register_service", "update"] {
+    for kind in ["subscribe", "subscribe", "update", "register_service"] {
         side.hear_of(kind).await;
     }
     room.close();
@@ -359,7 +370,8 @@ async fn a_refusal_that_nobody_awaits_is_a_notice() {
     score.set(i64::MAX);
     score.add(1);
     let sent = side.hear_of("update").await;
-    let refusal = json!({"topic_name": "score", "change": sent["change"], "reason": "no", "code": 212, "retryable": false});
+    let refusal =
+        json!({"topic_name": "score", "change": sent["change"], "reason": "no", "code": 212, "retryable": false});
     side.say("reject_update", refusal).await;
     for code in [Code::OutOfRange, Code::Invalid] {
         match notices.recv().await.unwrap() {

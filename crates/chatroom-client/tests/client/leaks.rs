@@ -3,7 +3,7 @@
 use chatroom_client::{Call, Client, Int, ServiceError};
 use chatroom_testkit::TestServer;
 
-use crate::link::{client, until};
+use crate::link::{client, counts, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_opens_and_drops_leave_nothing() {
@@ -18,7 +18,7 @@ async fn a_thousand_opens_and_drops_leave_nothing() {
         }
     }
     until("nothing is held", || room.holdings() == Default::default()).await;
-    server.wait_counts("nothing is subscribed", |counts| counts.subscriptions == 0 && counts.topics == 0);
+    counts(&server, "nothing is subscribed", |counts| counts.subscriptions == 0 && counts.topics == 0);
 }
 
 #[test]
@@ -31,8 +31,7 @@ fn a_dropped_client_leaves_no_task_and_no_connection() {
             let room = Client::connect(&url).await.unwrap();
             let score = room.topic::<Int>("score").unwrap();
             score.add(1).await.unwrap();
-            let _service =
-                room.provide("service", |_: Call<()>| async { Ok::<_, ServiceError>(()) }).await.unwrap();
+            let _service = room.provide("service", |_: Call<()>| async { Ok::<_, ServiceError>(()) }).await.unwrap();
         }
         let metrics = tokio::runtime::Handle::current().metrics();
         until("no tasks are left", || metrics.num_alive_tasks() == 0).await;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chatroom_client::{Backoff, Builder, Client};
+use chatroom_server::Counts;
 use chatroom_testkit::TestServer;
 use tokio::io::{DuplexStream, copy_bidirectional, duplex};
 use tokio::net::TcpStream;
@@ -27,6 +28,11 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
         }
     };
     tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
+}
+
+/// Waits until the server's main room holds what is wanted.
+pub(crate) fn counts(server: &TestServer, what: &str, wanted: impl Fn(&Counts) -> bool) {
+    tokio::task::block_in_place(|| server.wait_counts(what, wanted));
 }
 
 /// A line to the server with a hand on it.

@@ -123,7 +123,8 @@ impl Side {
     /// Answers the subscription that comes next.
     pub(crate) async fn subscribed(&mut self, value: Value, sequence: u64) -> Value {
         let asked = self.hear_of("subscribe").await;
-        let answer = json!({"topic_name": asked["topic_name"], "type": asked["type"], "value": value, "sequence": sequence});
+        let answer =
+            json!({"topic_name": asked["topic_name"], "type": asked["type"], "value": value, "sequence": sequence});
         self.say("subscribed", answer).await;
         asked
     }

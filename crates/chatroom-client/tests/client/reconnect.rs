@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use chatroom_client::{Call, Code, Int, Rejected, ServiceError, Status};
+use chatroom_client::{Call, Code, Int, Limits, Rejected, ServiceError, State, Status};
+use chatroom_server::Config;
 use chatroom_testkit::TestServer;
 
-use crate::link::{Link, client, until};
+use crate::link::{Link, client, counts, until};
 
 /// The connection is cut a hundred times while changes and calls are under way: what the
 /// application holds stays, and every accepted change counts exactly once.
@@ -24,10 +25,8 @@ async fn a_hundred_cuts_under_load() {
     let hearing = heard.clone();
     let _listening = score.on(move |update| hearing.store(update.value().unwrap(), Ordering::SeqCst));
     let mut changes = score.changes();
-    let _registration = room
-        .provide("double", |call: Call<i64>| async move { Ok::<_, ServiceError>(call.args * 2) })
-        .await
-        .unwrap();
+    let _registration =
+        room.provide("double", |call: Call<i64>| async move { Ok::<_, ServiceError>(call.args * 2) }).await.unwrap();
     let me = room.presence::<String>("who").unwrap();
     me.put(&"me".to_owned()).await.unwrap();
     let holdings = room.holdings();
@@ -48,6 +47,10 @@ async fn a_hundred_cuts_under_load() {
                     Err(other) => panic!("{other}"),
                 };
             }));
+        }
+        // Every other time nothing is under way.
+        if cuts % 2 == 0 {
+            until("all outcomes", || room.unsettled() == 0).await;
         }
         let before = room.id();
         link.cut();
@@ -79,8 +82,8 @@ async fn a_hundred_cuts_under_load() {
     others.loaded().await.unwrap();
     until("one presence entry", || others.others().values().eq(["me"])).await;
     assert_eq!(room.gaps(), 0);
-    server.wait_counts("the old connections are gone", |counts| counts.clients == 2 && counts.services == 1);
-    assert_eq!(server.counts().subscriptions, 4);
+    counts(&server, "the old connections are gone", |counts| counts.clients == 2 && counts.services == 1);
+    counts(&server, "each topic has its subscriptions", |counts| counts.subscriptions == 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,4 +117,25 @@ async fn a_topic_goes_stale_and_live_again() {
     assert_eq!(score.value(), Some(5));
     statuses.wait_for(|status| *status == Status::Live).await.unwrap();
     assert_eq!(score.value(), Some(5));
+}
+
+/// Nothing passes and nobody is told: the client finds out by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_gone_dead_is_replaced() {
+    let limits = Arc::new(Limits { heartbeat_ms: 200, ..Limits::default() });
+    let server = TestServer::start(Config { limits, ..Config::default() });
+    let link = Link::new(&server);
+    let room = link.builder().connect().await.unwrap();
+    let score = room.topic::<Int>("score").unwrap();
+    score.add(1).await.unwrap();
+    let mut states = room.watch_state();
+    link.deafen(true);
+    let unknown = score.add(1);
+    let given_up = |state: &State| state.code == Some(Code::HeartbeatMissed.into());
+    states.wait_for(given_up).await.unwrap();
+    link.deafen(false);
+    assert_eq!(unknown.await.unwrap_err().code, Code::ConnectionLost);
+    room.online().await.unwrap();
+    score.add(1).await.unwrap();
+    assert_eq!(score.value(), Some(2));
 }

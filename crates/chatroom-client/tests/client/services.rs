@@ -9,7 +9,7 @@ use chatroom_testkit::TestServer;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
 
-use crate::link::{Link, client, until};
+use crate::link::{Link, client, counts, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_and_its_errors() {
@@ -54,7 +54,7 @@ async fn a_call_and_its_errors() {
     assert_eq!(error.code, Code::BadName);
 
     drop(registration);
-    server.wait_counts("the service is taken back", |counts| counts.services == 0);
+    counts(&server, "the service is taken back", |counts| counts.services == 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,8 +89,7 @@ async fn a_handler_may_call_itself() {
                 if call.args == 0 {
                     return Ok(1);
                 }
-                let rest: u64 =
-                    room.call("factorial", &(call.args - 1)).await.map_err(|error| error.to_string())?;
+                let rest: u64 = room.call("factorial", &(call.args - 1)).await.map_err(|error| error.to_string())?;
                 Ok::<_, String>(call.args * rest)
             }
         })
@@ -159,7 +158,7 @@ async fn a_dropped_call_is_cancelled_and_its_handler_dropped() {
     until("the handler runs", || running.load(Ordering::SeqCst) == 1).await;
     call.abort();
     until("the handler is dropped", || running.load(Ordering::SeqCst) == 0).await;
-    server.wait_counts("the call is gone", |counts| counts.calls == 0);
+    counts(&server, "the call is gone", |counts| counts.calls == 0);
     assert_eq!(caller.unsettled(), 0);
 
     let error = caller.call::<Value>("wait", &()).timeout(Duration::from_millis(50)).await.unwrap_err();
