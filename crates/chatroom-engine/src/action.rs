@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use chatroom_protocol::change::{ChangeId, RawChange};
 use chatroom_protocol::reply::RejectV1;
-use chatroom_protocol::{Change, ClientId, Code, Dialect, Refusal, Sequence, ServerMessage, TopicName};
+use chatroom_protocol::{Change, ClientId, Code, Dialect, Refusal, Sequence, ServerMessage, TopicName, TopicType};
 use serde_json::value::RawValue;
 
 use crate::effect::{Delivery, Effect};
-use crate::input::ConnectionId;
+use crate::input::{ConnectionId, Time};
+use crate::observe::{Commit, CommittedChange, Observation, Observe, Proposed};
 use crate::room::Room;
 
 /// Who made an action.
@@ -31,6 +32,9 @@ pub(crate) struct Action<'a> {
     /// `None` for a plain update.
     pub(crate) id: Option<ChangeId>,
     pub(crate) parts: Vec<Part<'a>>,
+    pub(crate) submitted_at: Time,
+    /// The authority that was asked last.
+    pub(crate) validated_by: Option<ClientId>,
 }
 
 #[derive(Debug)]
@@ -71,7 +75,13 @@ impl Action<'_> {
                 raw: Cow::Owned(part.raw.into_owned()),
             })
             .collect();
-        Action { author: self.author, id: self.id, parts }
+        Action {
+            parts,
+            author: self.author,
+            id: self.id,
+            submitted_at: self.submitted_at,
+            validated_by: self.validated_by,
+        }
     }
 }
 
@@ -101,12 +111,12 @@ impl Room {
             match decoded {
                 Ok((id, change)) => parts.push(Part { topic_name, id, change, raw: Cow::Borrowed(raw) }),
                 Err(refusal) => {
-                    self.reject(&author, id.as_ref(), topic_name.as_str(), raw, &refusal);
+                    self.reject(&author, id.as_ref(), topic_name.as_str(), raw, &refusal, None);
                     return;
                 }
             }
         }
-        let action = Action { author, id, parts };
+        let action = Action { author, id, parts, submitted_at: self.now, validated_by: None };
         if action.parts.iter().any(|part| self.is_guarded(&part.topic_name)) {
             self.wait_for_authority(action);
         } else {
@@ -150,7 +160,8 @@ impl Room {
 
     pub(crate) fn reject_part(&mut self, action: &Action<'_>, failure: &Failure) {
         if let Some(part) = action.parts.get(failure.part) {
-            self.reject(&action.author, action.id.as_ref(), part.topic_name.as_str(), &part.raw, &failure.refusal);
+            let (id, by) = (action.id.as_ref(), action.validated_by);
+            self.reject(&action.author, id, part.topic_name.as_str(), &part.raw, &failure.refusal, by);
         }
     }
 
@@ -158,7 +169,7 @@ impl Room {
     pub(crate) fn apply(&mut self, action: &Action<'_>) -> Result<Vec<Option<Change>>, Failure> {
         let mut inverses = Vec::with_capacity(action.parts.len());
         for (index, part) in action.parts.iter().enumerate() {
-            match self.apply_part(&part.topic_name, &part.change) {
+            match self.apply_part(&action.author, &part.topic_name, &part.change) {
                 Ok(inverse) => inverses.push(inverse),
                 Err(refusal) => {
                     self.take_back(action, inverses);
@@ -169,11 +180,19 @@ impl Room {
         Ok(inverses)
     }
 
-    fn apply_part(&mut self, topic_name: &TopicName, change: &Change) -> Result<Option<Change>, Refusal> {
+    fn apply_part(
+        &mut self,
+        author: &Author,
+        topic_name: &TopicName,
+        change: &Change,
+    ) -> Result<Option<Change>, Refusal> {
         let limits = self.config.limits.clone();
         let Some(topic) = self.topics.get_mut(topic_name) else {
             return Err(Refusal::new(Code::UnknownTopic, format!("there is no topic {topic_name}")));
         };
+        if let Some(rules) = self.config.rules.as_ref().filter(|_| author.connection.is_some()) {
+            rules.check(&Proposed { topic_name, value: &topic.value, change, by: author.client })?;
+        }
         let inverse = topic.value.apply(change, &limits)?;
         let Some(back) = &inverse else {
             return Ok(None);
@@ -231,7 +250,27 @@ impl Room {
             }
             self.topic_touched(&part.topic_name);
         }
-        self.publish(&action.author, action.id.as_ref(), sequence, &parts);
+        let audience = self.publish(&action.author, action.id.as_ref(), sequence, &parts);
+        if self.observes(Observe::Commits) {
+            let changes = parts.into_iter().map(|part| self.committed_change(part)).collect();
+            let commit = Commit {
+                sequence,
+                by: action.author.client,
+                action_id: action.id,
+                changes,
+                validated_by: action.validated_by,
+                submitted_at: action.submitted_at,
+                audience,
+                author: action.author.connection,
+            };
+            self.out.push(Effect::Observed(Box::new(Observation::Committed(commit))));
+        }
+    }
+
+    fn committed_change(&self, part: Committed) -> CommittedChange {
+        let Committed { topic_name, id, change, previous, .. } = part;
+        let topic_type = self.topics.get(&topic_name).map_or(TopicType::Generic, |topic| topic.value.kind());
+        CommittedChange { topic_name, topic_type, id, change, previous }
     }
 
     /// Commits a change that the server itself makes, such as the end of a presence.
@@ -240,7 +279,8 @@ impl Room {
         let id = ChangeId::Text(format!("_chatroom/change/{}", self.next_change).into());
         let raw = Cow::Borrowed(RawValue::NULL);
         let part = Part { topic_name: topic_name.clone(), id, change, raw };
-        let action = Action { author: Author::SERVER, id: None, parts: vec![part] };
+        let action =
+            Action { author: Author::SERVER, id: None, parts: vec![part], submitted_at: self.now, validated_by: None };
         if let Ok(inverses) = self.apply(&action) {
             self.commit(action, inverses);
         }
@@ -253,8 +293,10 @@ impl Room {
         topic_name: &str,
         change: &RawValue,
         refusal: &Refusal,
+        validated_by: Option<ClientId>,
     ) {
         self.tally.rejects += 1;
+        self.observe_refusal(author, action_id, topic_name, change, refusal, validated_by);
         let Some(connection) = author.connection.filter(|connection| self.sessions.contains_key(connection)) else {
             return;
         };

@@ -7,6 +7,7 @@ use chatroom_protocol::{Refusal, Sequence, TopicName};
 
 use crate::fanout::Subscribers;
 use crate::input::{ConnectionId, Time};
+use crate::observe::Observation;
 
 /// Something for the embedding server to do. Effects are carried out in their order.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub enum Effect {
         /// Why.
         refusal: Refusal,
     },
+    /// Tell an observer.
+    Observed(Box<Observation>),
     /// Send [`Input::Tick`] at this time; takes the place of an earlier wish.
     ///
     /// [`Input::Tick`]: crate::Input::Tick

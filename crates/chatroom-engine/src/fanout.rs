@@ -11,6 +11,7 @@ use chatroom_protocol::{Change, ClientId, Dialect, Frame, Sequence, ServerMessag
 use crate::action::{Author, Committed};
 use crate::effect::{Class, Delivery, Effect};
 use crate::input::ConnectionId;
+use crate::observe::Observe;
 use crate::room::Room;
 
 /// The connections that follow a topic, by dialect and in order.
@@ -65,18 +66,29 @@ impl Subscribers {
 }
 
 impl Room {
-    /// Writes a commit to the journal, to its author and to all subscribers.
+    /// Writes a commit to the journal, to its author and to all subscribers; returns the subscribers
+    /// if somebody observes.
     pub(crate) fn publish(
         &mut self,
         author: &Author,
         action_id: Option<&ChangeId>,
         sequence: Sequence,
         parts: &[Committed],
-    ) {
+    ) -> Vec<Arc<Subscribers>> {
+        let audience = match self.observes(Observe::Everything) {
+            true => self.audience(parts),
+            false => Vec::new(),
+        };
         match parts {
             [part] if action_id.is_none() => self.publish_update(author, sequence, part),
             _ => self.publish_action(author, action_id, sequence, parts),
         }
+        audience
+    }
+
+    fn audience(&self, parts: &[Committed]) -> Vec<Arc<Subscribers>> {
+        let topics = parts.iter().filter_map(|part| self.topics.get(&part.topic_name));
+        topics.map(|topic| topic.subscribers.clone()).collect()
     }
 
     fn publish_update(&mut self, author: &Author, sequence: Sequence, part: &Committed) {

@@ -34,6 +34,12 @@ pub enum Input<'a> {
         /// How it speaks.
         dialect: Dialect,
     },
+    /// The embedding server itself takes part, as client 0: it speaks v1, needs no hello, and is not
+    /// counted among the clients.
+    Hosted {
+        /// The connection under which it is sent its answers.
+        connection: ConnectionId,
+    },
     /// A client sent a message.
     Received {
         /// Its connection.

@@ -7,13 +7,14 @@
 //! Read it in the order of a message: [`input`], `session` (who, and is it allowed), then either
 //! `action`, `validation`, `topic` and `fanout` (a change), or `service` (a call), and [`effect`].
 //! `system` derives the special topics, `outgoing` holds effects back until the journal has the
-//! commit they tell of.
+//! commit they tell of. `observe` and `view` are what an embedding program's hook and the debugger see.
 
 pub mod effect;
 pub mod input;
 
 mod action;
 mod fanout;
+mod observe;
 mod outgoing;
 mod room;
 mod service;
@@ -21,8 +22,13 @@ mod session;
 mod system;
 mod topic;
 mod validation;
+mod view;
 
 pub use effect::{Class, Delivery, Effect};
 pub use fanout::Subscribers;
 pub use input::{ConnectionId, Input, Time};
+pub use observe::{
+    Answered, CallFailure, Commit, CommittedChange, Observation, Observe, Proposed, Provision, Refused, Rules,
+};
 pub use room::{Counts, NoAuthority, Room, RoomConfig, Tally};
+pub use view::{CallView, ClientView, ProviderView, ServiceView, TopicView, Touched};

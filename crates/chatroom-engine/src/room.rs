@@ -7,12 +7,14 @@ use chatroom_protocol::{Code, Epoch, Limits, Refusal, RoomName, Sequence, Servic
 
 use crate::effect::Effect;
 use crate::input::{ConnectionId, Input, Time};
+use crate::observe::{Observe, Rules};
 use crate::outgoing::Outgoing;
 use crate::service::{Call, CallId, Service};
 use crate::session::Session;
 use crate::system::System;
 use crate::topic::Topic;
 use crate::validation::Validation;
+use crate::view::Touched;
 
 /// What a room is made with.
 #[derive(Clone, Debug)]
@@ -25,6 +27,10 @@ pub struct RoomConfig {
     pub limits: Arc<Limits>,
     /// What happens to changes whose authority was lost.
     pub no_authority: NoAuthority,
+    /// How much the room tells of itself.
+    pub observe: Observe,
+    /// The embedding program's own rules.
+    pub rules: Option<Rules>,
 }
 
 /// What happens to changes of a topic whose authority was lost with no standby.
@@ -93,6 +99,9 @@ pub struct Room {
     pub(crate) validation: Validation,
     pub(crate) system: System,
     pub(crate) tally: Tally,
+    /// The embedding server's own session, if it takes part.
+    pub(crate) host: Option<ConnectionId>,
+    pub(crate) touched: Touched,
     /// Of all clients, kept as a number so that counting costs nothing.
     pub(crate) subscriptions: usize,
     pub(crate) next_client: u64,
@@ -122,6 +131,8 @@ impl Room {
             validation: Validation::default(),
             system: System::default(),
             tally: Tally::default(),
+            host: None,
+            touched: Touched::default(),
             subscriptions: 0,
             next_client: 0,
             next_change: 0,
@@ -137,6 +148,7 @@ impl Room {
         std::mem::swap(&mut self.out.ready, effects);
         match input {
             Input::Opened { connection, dialect } => self.open(connection, dialect),
+            Input::Hosted { connection } => self.host(connection),
             Input::Received { connection, message } => self.receive(connection, message),
             Input::Drained { connection, topics } => self.drained(connection, topics),
             Input::Closed { connection } => self.close(connection),
@@ -182,7 +194,7 @@ impl Room {
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts {
-            clients: self.sessions.len(),
+            clients: self.clients(),
             topics: self.topics.len(),
             subscriptions: self.subscriptions,
             services: self.services.len(),
@@ -192,9 +204,14 @@ impl Room {
         }
     }
 
+    /// How many clients there are; the server is none.
+    pub(crate) fn clients(&self) -> usize {
+        self.sessions.len() - usize::from(self.host.is_some())
+    }
+
     /// Whether nothing would be lost if the room were forgotten.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.topics.is_empty()
+        self.clients() == 0 && self.topics.is_empty()
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use chatroom_protocol::message::{Pick, ServiceError, ServiceOptions};
-use chatroom_protocol::{Code, Dialect, Refusal, RequestId, ServerMessage, ServiceName};
+use chatroom_protocol::{ClientId, Code, Dialect, Refusal, RequestId, ServerMessage, ServiceName};
 use serde_json::value::RawValue;
 
 use crate::input::{ConnectionId, Time};
+use crate::observe::{Answered, CallFailure, Observation, Provision};
 use crate::room::Room;
 use crate::session::About;
 use crate::validation::Question;
@@ -39,6 +40,7 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     service_name: ServiceName,
     args: Box<RawValue>,
+    opened_at: Time,
     deadline: Time,
     /// Who has it now; `None` while it waits for a free provider.
     pub(crate) provider: Option<ConnectionId>,
@@ -52,6 +54,22 @@ pub(crate) enum Caller {
     Client(ConnectionId, RequestId),
     /// The room itself, which asks an authority about a change.
     Room(Question),
+}
+
+impl Provider {
+    pub(crate) fn concurrency(&self) -> u32 {
+        self.concurrency
+    }
+}
+
+impl Call {
+    pub(crate) fn service_name(&self) -> &ServiceName {
+        &self.service_name
+    }
+
+    pub(crate) fn opened_at(&self) -> Time {
+        self.opened_at
+    }
 }
 
 impl Service {
@@ -79,7 +97,7 @@ impl Room {
         if session.services.contains(name) {
             return Err(Refusal::new(Code::AlreadyRegistered, format!("this client provides {name} already")));
         }
-        if session.services.len() >= self.config.limits.services_per_client {
+        if session.services.len() >= self.config.limits.services_per_client && !session.client.is_server() {
             return Err(Refusal::new(
                 Code::LimitReached,
                 format!("a client has at most {} registrations", self.config.limits.services_per_client),
@@ -118,6 +136,7 @@ impl Room {
                 self.reply(connection, &ServerMessage::Registered { service_name: name.as_str() });
             }
         }
+        self.provision(connection, name, Provision::Registered);
         self.service_touched(name);
         self.set_status(format!("service {name} registered"));
         self.serve_waiting(name);
@@ -132,6 +151,7 @@ impl Room {
             return Err(Refusal::new(Code::NotRegistered, format!("this client does not provide {name}")));
         }
         let answering = session.answering.clone();
+        self.provision(connection, name, Provision::Unregistered);
         if name.is_reserved() {
             self.authority_gone(connection, name, true);
         } else {
@@ -152,10 +172,12 @@ impl Room {
     pub(crate) fn provider_gone(
         &mut self,
         connection: ConnectionId,
+        client: ClientId,
         services: &BTreeSet<ServiceName>,
         answering: &BTreeSet<CallId>,
     ) {
         for name in services {
+            self.observe(|_| Observation::Service { service_name: name.clone(), client, what: Provision::Lost });
             if name.is_reserved() {
                 self.authority_gone(connection, name, false);
             } else {
@@ -166,6 +188,14 @@ impl Room {
         for name in services {
             self.end_service_if_unprovided(name);
         }
+    }
+
+    fn provision(&mut self, connection: ConnectionId, name: &ServiceName, what: Provision) {
+        self.observe(|room| Observation::Service {
+            service_name: name.clone(),
+            client: room.client_of(connection).unwrap_or(ClientId::SERVER),
+            what,
+        });
     }
 
     fn leave_service(&mut self, connection: ConnectionId, name: &ServiceName) {
@@ -239,7 +269,7 @@ impl Room {
             );
             return self.complain(connection, &refusal, &About::call(name, &request_id));
         }
-        let refusal = if session.calls.len() >= limits.calls_per_client {
+        let refusal = if session.calls.len() >= limits.calls_per_client && !session.client.is_server() {
             Refusal::new(
                 Code::LimitReached,
                 format!("a client has at most {} calls in flight", limits.calls_per_client),
@@ -269,6 +299,17 @@ impl Room {
         } else {
             Refusal::new(Code::NoProvider, format!("nobody provides {name}"))
         };
+        self.observe(|room| {
+            Observation::Answered(Answered {
+                call: None,
+                service_name: name.clone(),
+                caller: room.client_of(connection).unwrap_or(ClientId::SERVER),
+                provider: None,
+                args: args.to_owned(),
+                outcome: Err((&refusal).into()),
+                maybe_executed: false,
+            })
+        });
         self.respond_refusal(connection, &request_id, &refusal, false);
     }
 
@@ -282,8 +323,21 @@ impl Room {
         self.next_call += 1;
         self.tally.calls += 1;
         let id = CallId(self.next_call);
-        let call = Call { caller, service_name: name.clone(), args, deadline, provider: None, maybe_executed: false };
+        let observed = matches!(caller, Caller::Client(..));
+        let opened_at = self.now;
+        let call = Call {
+            caller,
+            service_name: name.clone(),
+            args,
+            opened_at,
+            deadline,
+            provider: None,
+            maybe_executed: false,
+        };
         self.calls.insert(id, call);
+        if observed {
+            self.observe(|_| Observation::Called { call: id.0 });
+        }
         self.call_deadlines.insert((deadline, id));
         id
     }
@@ -366,8 +420,14 @@ impl Room {
             return Ok(());
         };
         match call.caller {
-            Caller::Room(question) => self.authority_answered(question, result),
-            Caller::Client(caller, request_id) => self.respond(caller, &request_id, result),
+            Caller::Room(question) => self.authority_answered(question, connection, result),
+            Caller::Client(caller, ref request_id) => {
+                self.observe_answer(id, &call, Some(connection), || match &result {
+                    Ok(response) => Ok((*response).to_owned()),
+                    Err(error) => Err(CallFailure { code: error.code, reason: error.message.to_string() }),
+                });
+                self.respond(caller, request_id, result);
+            }
         }
         Ok(())
     }
@@ -420,8 +480,35 @@ impl Room {
     pub(crate) fn caller_gone(&mut self, calls: impl Iterator<Item = CallId>) {
         for id in calls {
             self.withdraw(id);
-            self.remove_call(id);
+            if let Some(call) = self.remove_call(id) {
+                let gone = Refusal::new(Code::Cancelled, "the caller left during the call");
+                self.observe_answer(id, &call, call.provider, || Err((&gone).into()));
+            }
         }
+    }
+
+    fn observe_answer(
+        &mut self,
+        id: CallId,
+        call: &Call,
+        provider: Option<ConnectionId>,
+        outcome: impl FnOnce() -> Result<Box<RawValue>, CallFailure>,
+    ) {
+        let Caller::Client(caller, _) = &call.caller else {
+            return;
+        };
+        self.observe(|room| {
+            let outcome = outcome();
+            Observation::Answered(Answered {
+                call: Some(id.0),
+                service_name: call.service_name.clone(),
+                caller: room.client_of(*caller).unwrap_or(ClientId::SERVER),
+                provider: provider.and_then(|provider| room.client_of(provider)),
+                args: call.args.clone(),
+                maybe_executed: outcome.is_err() && call.maybe_executed,
+                outcome,
+            })
+        });
     }
 
     /// Ends every call whose deadline has passed.
@@ -456,9 +543,10 @@ impl Room {
 
     fn fail_call(&mut self, id: CallId, refusal: &Refusal) {
         if let Some(call) = self.remove_call(id)
-            && let Caller::Client(caller, request_id) = call.caller
+            && let Caller::Client(caller, ref request_id) = call.caller
         {
-            self.respond_refusal(caller, &request_id, refusal, call.maybe_executed);
+            self.observe_answer(id, &call, call.provider, || Err(refusal.into()));
+            self.respond_refusal(caller, request_id, refusal, call.maybe_executed);
         }
     }
 

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::action::Author;
 use crate::effect::{Delivery, Effect};
 use crate::input::{ConnectionId, Time};
+use crate::observe::Observation;
 use crate::room::Room;
 use crate::service::CallId;
 use crate::system::ClientMessages;
@@ -93,15 +94,13 @@ fn shorten(text: &str) -> String {
     text.chars().take(256).collect()
 }
 
-impl Room {
-    pub(crate) fn open(&mut self, connection: ConnectionId, dialect: Dialect) {
-        self.next_client += 1;
-        let client = ClientId(self.next_client);
-        let session = Session {
+impl Session {
+    fn new(client: ClientId, dialect: Dialect, since: Time) -> Self {
+        Self {
             client,
             dialect,
             greeted: false,
-            since: self.now,
+            since,
             label: ClientLabel::default(),
             subscriptions: BTreeSet::new(),
             presences: BTreeSet::new(),
@@ -109,9 +108,27 @@ impl Room {
             calls: BTreeMap::new(),
             answering: BTreeSet::new(),
             messages: ClientMessages::default(),
-        };
-        let full = self.sessions.len() >= self.config.limits.clients_per_room;
+        }
+    }
+}
+
+impl Room {
+    /// Lets the embedding server take part as client 0.
+    pub(crate) fn host(&mut self, connection: ConnectionId) {
+        if self.host.is_none() {
+            self.host = Some(connection);
+            let session = Session { greeted: true, ..Session::new(ClientId::SERVER, Dialect::V1, self.now) };
+            self.sessions.insert(connection, session);
+        }
+    }
+
+    pub(crate) fn open(&mut self, connection: ConnectionId, dialect: Dialect) {
+        self.next_client += 1;
+        let client = ClientId(self.next_client);
+        let session = Session::new(client, dialect, self.now);
+        let full = self.clients() >= self.config.limits.clients_per_room;
         self.sessions.insert(connection, session);
+        self.observe(|_| Observation::Connected { connection, client });
         if full {
             let limit = self.config.limits.clients_per_room;
             self.expel(connection, Refusal::new(Code::LimitReached, format!("the room has its {limit} clients")));
@@ -197,7 +214,7 @@ impl Room {
                     (topic_name, fields.raw("change"), self.sessions.get(&connection))
                 {
                     let author = Author { connection: Some(connection), client: session.client, dialect };
-                    self.reject(&author, None, &topic_name, change, refusal);
+                    self.reject(&author, None, &topic_name, change, refusal, None);
                     return;
                 }
             }
@@ -304,6 +321,10 @@ impl Room {
         let Some(session) = self.sessions.remove(&connection) else {
             return;
         };
+        if self.host == Some(connection) {
+            self.host = None;
+        }
+        self.observe(|_| Observation::Disconnected { client: session.client });
         self.subscriptions -= session.subscriptions.len();
         self.hello_deadlines.remove(&(session.since.after_ms(self.config.limits.hello_timeout_ms), connection));
         for name in &session.subscriptions {
@@ -317,7 +338,7 @@ impl Room {
         for name in &session.presences {
             self.commit_own(name, Change::Presence(PresenceChange::Pop(session.client)));
         }
-        self.provider_gone(connection, &session.services, &session.answering);
+        self.provider_gone(connection, session.client, &session.services, &session.answering);
         self.caller_gone(session.calls.into_values());
         for name in session.subscriptions.iter().chain(&session.presences) {
             self.forget_if_empty(name);

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use crate::effect::{Class, Delivery, Effect};
 use crate::fanout::Subscribers;
 use crate::input::{ConnectionId, Time};
+use crate::observe::{Observation, Observe};
 use crate::room::Room;
+use crate::session::Session;
 use crate::topic::snapshot;
 
 const SERVER_STATUS: &str = "_chatroom/server_status";
@@ -176,6 +178,7 @@ impl Room {
 
     /// The room's nearest event, in words.
     pub(crate) fn set_status(&mut self, status: String) {
+        self.observe(|_| Observation::Status(status.clone()));
         self.system.status.clone_from(&status);
         if !self.system.status_feed.subscribers.is_empty() {
             let sequence = self.own_sequence();
@@ -196,10 +199,15 @@ impl Room {
             return;
         };
         session.messages.last.clone_from(&text);
+        let client = session.client;
+        self.observe(|_| Observation::Told { client, text: text.clone() });
+        let Some(session) = self.sessions.get_mut(&connection) else {
+            return;
+        };
         if !session.messages.followed {
             return;
         }
-        let (client, dialect) = (session.client, session.dialect);
+        let dialect = session.dialect;
         let sequence = self.own_sequence();
         let Some(session) = self.sessions.get_mut(&connection) else {
             return;
@@ -244,10 +252,16 @@ impl Room {
     }
 
     pub(crate) fn topic_touched(&mut self, name: &TopicName) {
+        if self.observes(Observe::Everything) {
+            self.touched.topics.insert(name.to_string());
+        }
         self.touched(Derived::Topics, || name.to_string());
     }
 
     pub(crate) fn service_touched(&mut self, name: &ServiceName) {
+        if self.observes(Observe::Everything) {
+            self.touched.services.insert(name.to_string());
+        }
         self.touched(Derived::Services, || name.to_string());
     }
 
@@ -305,9 +319,14 @@ impl Room {
         let keys: BTreeSet<String> = match derived {
             Derived::Topics => self.topics.keys().map(ToString::to_string).collect(),
             Derived::Services => self.services.keys().map(ToString::to_string).collect(),
-            Derived::Clients => self.sessions.values().map(|session| session.client.to_string()).collect(),
+            Derived::Clients => self.others().map(|session| session.client.to_string()).collect(),
         };
         keys.into_iter().filter_map(|key| self.entry(derived, &key).map(|entry| (key, entry))).collect()
+    }
+
+    /// All sessions but the server's own.
+    fn others(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values().filter(|session| !session.client.is_server())
     }
 
     fn entry(&self, derived: Derived, key: &str) -> Option<Value> {
@@ -328,8 +347,7 @@ impl Room {
                 })
             }),
             Derived::Clients => {
-                let session =
-                    self.sessions.values().find(|session| session.greeted && session.client.to_string() == key)?;
+                let session = self.others().find(|session| session.greeted && session.client.to_string() == key)?;
                 let mut entry = json!({ "dialect": session.dialect.name(), "since_ms": session.since.0 });
                 for (field, label) in [("name", &session.label.name), ("version", &session.label.version)] {
                     if let Some(label) = label {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chatroom_protocol::change::{Step, StringChange, WireChange};
 use chatroom_protocol::message::ServiceError;
 use chatroom_protocol::reply::UpdateChange;
-use chatroom_protocol::{Change, Code, Dialect, Refusal, ServiceName, TopicName, TopicValue};
+use chatroom_protocol::{Change, ClientId, Code, Dialect, Refusal, ServiceName, TopicName, TopicValue};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -96,6 +96,17 @@ fn guarded_topic(name: &ServiceName) -> Result<TopicName, Refusal> {
 }
 
 impl Room {
+    /// The clients that decide about a topic, the first of them the one that is asked.
+    #[must_use]
+    pub fn authorities(&self, topic: &str) -> Vec<ClientId> {
+        let guard = self.validation.guards.get(topic);
+        guard
+            .into_iter()
+            .flat_map(|guard| &guard.authorities)
+            .filter_map(|connection| self.client_of(*connection))
+            .collect()
+    }
+
     pub(crate) fn is_guarded(&self, topic: &TopicName) -> bool {
         self.validation.guards.contains_key(topic)
     }
@@ -298,11 +309,18 @@ impl Room {
         (waiting.asked && waiting.part == question.part).then_some(waiting)
     }
 
-    pub(crate) fn authority_answered(&mut self, question: Question, result: Result<&RawValue, ServiceError<'_>>) {
+    pub(crate) fn authority_answered(
+        &mut self,
+        question: Question,
+        authority: ConnectionId,
+        result: Result<&RawValue, ServiceError<'_>>,
+    ) {
         let verdict = verdict(result);
+        let authority = self.client_of(authority);
         let Some(waiting) = self.asked_action(question) else {
             return;
         };
+        waiting.action.validated_by = authority;
         waiting.asked = false;
         match verdict {
             Ok(()) => {

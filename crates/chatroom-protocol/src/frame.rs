@@ -61,6 +61,22 @@ impl Frame {
         bytes.freeze()
     }
 
+    /// The messages in bytes that hold whole frames of this kind, without their headers.
+    pub fn payloads(mut bytes: Bytes) -> impl Iterator<Item = Bytes> {
+        std::iter::from_fn(move || {
+            let (header, length) = match (*bytes.get(1)?, bytes.get(2..4), bytes.get(2..HEADER_BYTES_MAX)) {
+                (126, Some(medium), _) => (4, usize::from(u16::from_be_bytes(medium.try_into().ok()?))),
+                (127, _, Some(long)) => {
+                    (HEADER_BYTES_MAX, usize::try_from(u64::from_be_bytes(long.try_into().ok()?)).ok()?)
+                }
+                (small, ..) => (2, usize::from(small)),
+            };
+            let end = header.checked_add(length).filter(|end| *end <= bytes.len())?;
+            let frame = bytes.split_to(end);
+            Some(frame.slice(header..))
+        })
+    }
+
     /// The bytes for the socket.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
@@ -99,6 +115,8 @@ mod tests {
             assert_eq!(&frame.bytes()[..header.len()], header, "{length}");
             assert_eq!(frame.payload().len(), length);
             assert_eq!(frame.len(), length + header.len());
+            let twice = Frame::concat(&[frame.clone(), frame.clone()]);
+            assert_eq!(Frame::payloads(twice).collect::<Vec<_>>(), [frame.payload(), frame.payload()], "{length}");
         }
     }
 }

@@ -18,6 +18,12 @@ impl ClientId {
     /// The author of what the server does by itself.
     pub const SERVER: Self = Self(0);
 
+    /// Whether this is the server itself.
+    #[must_use]
+    pub fn is_server(self) -> bool {
+        self == Self::SERVER
+    }
+
     /// Reads an id as a presence topic's keys show it.
     ///
     /// # Errors

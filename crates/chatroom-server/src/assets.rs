@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, Response, StatusCode};
 use rust_embed::RustEmbed;
@@ -14,11 +15,21 @@ struct Web;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Answers with an embedded file, or `None` if there is none of that path.
-pub(crate) fn response(path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+/// Folders that only one of the ports delivers.
+const OWN_FOLDERS: &[&str] = &["debugger/"];
+
+/// Answers with an embedded file below `folder`, or `None` if there is none of that path.
+pub(crate) fn response(folder: &str, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
     let path = match path.trim_start_matches('/') {
         "" => "index.html",
         path => path,
+    };
+    if OWN_FOLDERS.iter().any(|own| path.starts_with(own)) {
+        return None;
+    }
+    let path = &*match folder {
+        "" => path.to_owned(),
+        folder => format!("{folder}/{path}"),
     };
     let kind = match path.rsplit('.').next()? {
         "html" => "text/html; charset=utf-8",
@@ -30,7 +41,12 @@ pub(crate) fn response(path: &str, headers: &HeaderMap) -> Option<Response<Body>
     let file = Web::get(path)?;
     let hash: String = file.metadata.sha256_hash()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let etag = format!("\"{hash}\"");
-    let response = Response::builder()
+    let mut response = Response::builder();
+    if path == "chatroom.js" || path.starts_with("client/") {
+        // Pages of any origin may load the library; whether they may connect is asked when they do.
+        response = response.header(ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    }
+    let response = response
         .header(CONTENT_TYPE, kind)
         .header(CONTENT_SECURITY_POLICY, POLICY)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")

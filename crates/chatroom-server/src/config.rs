@@ -16,4 +16,14 @@ pub struct Config {
     pub allowed_origins: AllowedOrigins,
     /// What happens to changes whose authority was lost.
     pub no_authority: NoAuthority,
+    /// The debugger; `None` collects nothing for it.
+    pub debugger: Option<DebuggerConfig>,
+}
+
+/// How the debugger is guarded.
+#[derive(Clone, Debug, Default)]
+pub struct DebuggerConfig {
+    /// What a page has to show before it sees anything. Needed where other machines can reach the
+    /// debugger; without one, only pages that were reached by a loopback name are answered.
+    pub token: Option<String>,
 }

@@ -3,7 +3,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::fault::{Delayed, Faults};
 use crate::listener::ended;
 use crate::outbox::{Next, Outbox};
 use crate::rooms::{Inbox, Told};
@@ -34,7 +36,11 @@ pub(crate) struct Connection {
     room: RoomName,
     dialect: Dialect,
     id: ConnectionId,
+    address: Option<SocketAddr>,
     outbox: Arc<Outbox>,
+    faults: Arc<Faults>,
+    /// Made only for a connection that is delayed on purpose.
+    delayed: Option<Box<Delayed>>,
     parser: Parser,
     /// Parsed, but the room's inbox was full.
     held: Option<Told>,
@@ -65,12 +71,15 @@ struct Closing {
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, room: RoomName, dialect: Dialect) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, room: RoomName, dialect: Dialect, address: Option<SocketAddr>) -> Self {
         let limits = shared.config.limits.clone();
         let now = Instant::now();
         Self {
             id: shared.next_connection(),
+            address,
             outbox: Arc::new(Outbox::new(limits.clone(), shared.metrics.clone())),
+            faults: Arc::default(),
+            delayed: None,
             parser: Parser::new(limits.message_bytes.saturating_mul(MESSAGE_LIMIT_FACTOR)),
             shared,
             room,
@@ -91,7 +100,13 @@ impl Connection {
         gauge.inc();
         match self.shared.rooms.enter(&self.room) {
             Ok(inbox) => {
-                let opened = Told::Opened { connection: self.id, dialect: self.dialect, outbox: self.outbox.clone() };
+                let opened = Told::Opened {
+                    connection: self.id,
+                    dialect: self.dialect,
+                    outbox: self.outbox.clone(),
+                    faults: self.faults.clone(),
+                    address: self.address,
+                };
                 // The room takes its inbox for as long as anyone holds a sender of it.
                 if inbox.send(opened).await.is_ok() {
                     self.parser.feed(&early);
@@ -113,8 +128,25 @@ impl Connection {
     async fn exchange(&mut self, socket: &mut (impl AsyncRead + AsyncWrite + Unpin), inbox: &Inbox) -> io::Result<()> {
         let (mut reader, mut writer) = tokio::io::split(socket);
         let mut ending = self.shared.ending.subscribe();
+        let faults = self.faults.clone();
+        let mut timer = pin!(sleep_until(self.timer()));
+        let mut changed = pin!(faults.changed());
         self.parse(inbox);
         loop {
+            if let Some(state) = faults.state() {
+                if state.dropped {
+                    return Ok(());
+                }
+                if let Some(until) = state.frozen_until {
+                    tokio::select! {
+                        () = sleep_until(until) => {}
+                        () = &mut changed => changed.set(faults.changed()),
+                    }
+                    continue;
+                }
+                self.delayed.get_or_insert_default();
+                self.release(inbox);
+            }
             self.fill(inbox);
             if let Some(closing) = &self.closing
                 && self.writing.is_empty()
@@ -131,13 +163,19 @@ impl Connection {
                 closing.ended = true;
                 writer.shutdown().await?;
             }
-            let timer = self.timer();
+            // A deadline that moved away is looked at when the timer fires; most never get that far.
+            let due = self.timer();
+            if due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
             let reads = self.held.is_none()
+                && self.delayed.as_ref().is_none_or(|delayed| delayed.may_read())
                 && self.answers.len() <= ANSWER_BYTES_MAX
                 && !self.closing.as_ref().is_some_and(|closing| closing.heard);
             let held = self.held.is_some();
             let writes = !self.writing.is_empty();
-            let takes = !writes && self.closing.is_none();
+            let takes =
+                !writes && self.closing.is_none() && self.delayed.as_ref().is_none_or(|delayed| delayed.may_take());
             tokio::select! {
                 written = writer.write(&self.writing), if writes => {
                     let count = written?;
@@ -175,10 +213,12 @@ impl Connection {
                 },
                 () = self.outbox.filled(), if takes => {}
                 () = ended(&mut ending), if self.closing.is_none() => self.say_goodbye(),
-                () = sleep_until(timer) => {
+                () = &mut changed => changed.set(faults.changed()),
+                () = &mut timer => {
                     if !self.time_passed() {
                         return Ok(());
                     }
+                    timer.as_mut().reset(self.timer());
                 }
             }
         }
@@ -228,7 +268,31 @@ impl Connection {
         }
     }
 
+    /// Lets go of what was delayed long enough.
+    fn release(&mut self, inbox: &Inbox) {
+        while self.held.is_none()
+            && let Some(told) = self.delayed.as_mut().and_then(|delayed| delayed.received())
+        {
+            self.send(inbox, told);
+        }
+    }
+
+    fn delay(&self) -> Duration {
+        self.faults.state().map(|state| state.delay).unwrap_or_default()
+    }
+
     fn tell(&mut self, inbox: &Inbox, told: Told) {
+        let delay = self.delay();
+        let told = match &mut self.delayed {
+            Some(delayed) => delayed.receive(delay, told),
+            None => Some(told),
+        };
+        if let Some(told) = told {
+            self.send(inbox, told);
+        }
+    }
+
+    fn send(&mut self, inbox: &Inbox, told: Told) {
         if let Err(mpsc::error::TrySendError::Full(told)) = inbox.try_send(told) {
             self.held = Some(told);
         }
@@ -248,10 +312,28 @@ impl Connection {
         if self.closing.is_some() {
             return;
         }
+        if let Some(frames) = self.delayed.as_mut().and_then(|delayed| delayed.frames()) {
+            self.writing = frames;
+            self.wrote_at = Instant::now();
+            return;
+        }
+        if self.delayed.as_ref().is_some_and(|delayed| !delayed.may_take()) {
+            return;
+        }
         match self.outbox.next() {
             Next::Write(frames) => {
-                self.writing = frames;
-                self.wrote_at = Instant::now();
+                let delay = self.delay();
+                let frames = match &mut self.delayed {
+                    Some(delayed) => delayed.send(delay, frames),
+                    None => Some(frames),
+                };
+                match frames {
+                    Some(frames) => {
+                        self.writing = frames;
+                        self.wrote_at = Instant::now();
+                    }
+                    None => self.fill(inbox),
+                }
             }
             Next::Drained(topics) if self.held.is_none() => {
                 self.tell(inbox, Told::Drained { connection: self.id, topics });
@@ -259,6 +341,10 @@ impl Connection {
             // The inbox is full already; the topics wait in the outbox until it is not.
             Next::Drained(topics) => self.outbox.stale_again(topics),
             Next::End(refusal) => {
+                // What is delayed goes first; a delay ends with its connection.
+                if let Some(delayed) = self.delayed.take() {
+                    self.answers.extend(delayed.into_frames());
+                }
                 let code = if refusal.code == Code::ShuttingDown { 1001 } else { refusal.code.close_code() };
                 self.close(&Close { code, reason: refusal.reason.into_owned() });
                 self.fill(inbox);
@@ -297,6 +383,7 @@ impl Connection {
         let limits = &self.shared.config.limits;
         let heartbeat = Duration::from_millis(limits.heartbeat_ms);
         let heard = self.heard_at + if self.pinged { 2 * heartbeat } else { heartbeat };
+        let heard = self.delayed.as_ref().and_then(|delayed| delayed.next()).map_or(heard, |due| heard.min(due));
         match self.writing.is_empty() {
             true => heard,
             false => heard.min(self.wrote_at + Duration::from_millis(limits.stalled_ms)),
@@ -329,7 +416,7 @@ impl Connection {
 }
 
 /// Reads what is there into the parser, by way of the stack.
-async fn read_into(reader: &mut (impl AsyncRead + Unpin), parser: &mut Parser) -> io::Result<usize> {
+pub(crate) async fn read_into(reader: &mut (impl AsyncRead + Unpin), parser: &mut Parser) -> io::Result<usize> {
     poll_fn(|context| {
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);

@@ -14,9 +14,14 @@
 //! ```
 
 mod assets;
+mod builder;
 mod clock;
 mod config;
 mod connection;
+mod debugger;
+mod fault;
+mod handshake;
+mod host;
 mod http;
 mod listener;
 mod metrics;
@@ -25,10 +30,15 @@ mod outbox;
 mod room_task;
 mod rooms;
 mod server;
+mod service;
+pub mod testing;
 mod websocket;
 
-pub use chatroom_engine::{Counts, NoAuthority};
+pub use builder::Builder;
+pub use chatroom_engine::{Commit, CommittedChange, Counts, NoAuthority, Proposed};
 pub use chatroom_protocol as protocol;
-pub use config::Config;
+pub use config::{Config, DebuggerConfig};
+pub use fault::Fault;
 pub use origin::{AllowedOrigins, BadOrigin};
 pub use server::Server;
+pub use service::{Call, ServiceError};

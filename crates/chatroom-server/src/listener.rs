@@ -1,15 +1,22 @@
 //! Accepting TCP connections, and ending them all at shutdown.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::http;
 use crate::server::Shared;
@@ -23,18 +30,31 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    let router = http::router(shared.clone());
+    accept(&shared, &listener, &router, shutdown).await;
+    tracing::info!("shutting down");
+    drop((listener, router));
+    close(&shared).await;
+}
+
+/// Accepts connections until `shutdown` is ready.
+pub(crate) async fn accept(
+    shared: &Arc<Shared>,
+    listener: &TcpListener,
+    router: &Router,
+    shutdown: impl Future<Output = ()>,
+) {
     let mut shutdown = pin!(shutdown);
-    // Every connection holds a sender; when the last is dropped, all are gone.
-    let (alive, mut all_gone) = mpsc::channel::<()>(1);
-    let router = http::router(shared.clone(), alive.clone());
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     shared.metrics.accepted.inc();
-                    tokio::spawn(serve_http(shared.clone(), stream, router.clone(), alive.clone()));
+                    // Small frames shall leave at once; a socket that refuses the option works all the same.
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(serve_http(shared.clone(), stream, Some(address), router.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -43,22 +63,68 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener, shutdown: 
             },
         }
     }
-    tracing::info!("shutting down");
-    drop((listener, alive, router));
+}
+
+/// Says goodbye to all clients and waits until they are gone.
+pub(crate) async fn close(shared: &Shared) {
     shared.ending.send_replace(true);
-    if tokio::time::timeout(FAREWELL, all_gone.recv()).await.is_err() {
+    if tokio::time::timeout(FAREWELL, shared.alive.all_gone()).await.is_err() {
         tracing::warn!("some connections did not take their goodbye in time");
     }
 }
 
-async fn serve_http(shared: Arc<Shared>, stream: TcpStream, router: axum::Router, alive: mpsc::Sender<()>) {
-    // Small frames shall leave at once; a socket that refuses the option works all the same.
-    let _ = stream.set_nodelay(true);
+/// How many connections there are, so that a shutdown can wait for their end.
+#[derive(Debug)]
+pub(crate) struct Alive(watch::Sender<usize>);
+
+/// One of the connections that are counted, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Living(watch::Sender<usize>);
+
+impl Default for Alive {
+    fn default() -> Self {
+        Self(watch::Sender::new(0))
+    }
+}
+
+impl Alive {
+    pub(crate) fn one(&self) -> Living {
+        self.0.send_modify(|count| *count += 1);
+        Living(self.0.clone())
+    }
+
+    async fn all_gone(&self) {
+        // The sender is here, so this cannot fail.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Speaks HTTP on one stream until it ends or is upgraded.
+pub(crate) async fn serve_http(
+    shared: Arc<Shared>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: Option<SocketAddr>,
+    router: Router,
+) {
+    let _alive = shared.alive.one();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(address) = address {
+            request.extensions_mut().insert(ConnectInfo(address));
+        }
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST_HEAD)
         .max_buf_size(REQUEST_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let mut ending = shared.ending.subscribe();
@@ -72,7 +138,6 @@ async fn serve_http(shared: Arc<Shared>, stream: TcpStream, router: axum::Router
     if let Err(error) = result {
         tracing::debug!(%error, "an HTTP connection failed");
     }
-    drop(alive);
 }
 
 /// Waits for the shutdown.

@@ -37,6 +37,18 @@ struct Waiting {
     reply_bytes: usize,
     stale: BTreeSet<TopicName>,
     end: Option<Refusal>,
+    sent: u64,
+    sent_bytes: u64,
+}
+
+/// What an outbox holds and has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stats {
+    pub(crate) queue_bytes: usize,
+    pub(crate) stale_topics: usize,
+    /// Frames that were to be sent, in all.
+    pub(crate) sent: u64,
+    pub(crate) sent_bytes: u64,
 }
 
 /// What the connection does next.
@@ -67,6 +79,8 @@ impl Outbox {
         if waiting.end.is_some() {
             return;
         }
+        waiting.sent += 1;
+        waiting.sent_bytes += frames.len() as u64;
         let was_empty = waiting.queue.is_empty();
         match delivery.class {
             Class::Reply => self.push_reply(&mut waiting, frames, delivery),
@@ -118,7 +132,7 @@ impl Outbox {
 
     fn give_up(&self, waiting: &mut Waiting) {
         self.metrics.slow_consumers.inc();
-        *waiting = Waiting::default();
+        *waiting = Waiting { sent: waiting.sent, sent_bytes: waiting.sent_bytes, ..Waiting::default() };
         waiting.end = Some(Refusal::new(Code::SlowConsumer, "this client does not read what is sent to it"));
         self.filled.notify_one();
     }
@@ -169,6 +183,16 @@ impl Outbox {
             waiting.queue = VecDeque::new();
         }
         Next::Write(write)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let waiting = self.waiting();
+        Stats {
+            queue_bytes: waiting.update_bytes + waiting.reply_bytes,
+            stale_topics: waiting.stale.len(),
+            sent: waiting.sent,
+            sent_bytes: waiting.sent_bytes,
+        }
     }
 
     /// Takes back topics that could not be told to the room yet.

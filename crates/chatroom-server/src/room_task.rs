@@ -1,16 +1,23 @@
 //! One task per room: it runs the engine and carries out its effects.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chatroom_engine::{ConnectionId, Counts, Effect, Input, Room, RoomConfig, Tally, Time};
+use bytes::Bytes;
+use chatroom_engine::{ConnectionId, Counts, Delivery, Effect, Input, Observation, Room, RoomConfig, Tally, Time};
 use chatroom_journal::{Journal, JournalError, Pending, Record};
-use chatroom_protocol::{Code, Dialect, Refusal, RoomName, Sequence};
+use chatroom_protocol::reply::goodbye;
+use chatroom_protocol::{ClientId, Code, Dialect, Frame, Refusal, RoomName, Sequence};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::builder::OnCommit;
 use crate::clock::Clock;
+use crate::debugger::{Feed, Sight};
+use crate::fault::{Fault, Faults};
+use crate::host::{HOST, Host};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::rooms::{Rooms, Told};
@@ -24,13 +31,33 @@ const RECORD_BYTES_KEPT: usize = 1 << 20;
 /// How long an empty room stays, so that a client that comes back at once finds it.
 const EMPTY_FOR: Duration = Duration::from_secs(1);
 
+/// What takes part in a room besides its clients.
+pub(crate) struct Part {
+    pub(crate) host: Option<Host>,
+    pub(crate) feed: Option<Box<Feed>>,
+    pub(crate) on_commit: Option<OnCommit>,
+}
+
+/// A connection as its room sees it.
+pub(crate) struct Member {
+    pub(crate) outbox: Arc<Outbox>,
+    dialect: Dialect,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) address: Option<SocketAddr>,
+}
+
 pub(crate) struct RoomTask {
     name: RoomName,
     room: Room,
     clock: Clock,
     journal: Arc<dyn Journal>,
     metrics: Arc<Metrics>,
-    outboxes: HashMap<ConnectionId, (Arc<Outbox>, Dialect)>,
+    host: Option<Host>,
+    feed: Option<Box<Feed>>,
+    on_commit: Option<OnCommit>,
+    members: HashMap<ConnectionId, Member>,
+    /// For client 0; what it answers may cause more.
+    to_host: VecDeque<Bytes>,
     effects: Vec<Effect>,
     /// Committed, and not yet given to the journal.
     records: Vec<Record>,
@@ -45,14 +72,24 @@ pub(crate) struct RoomTask {
 }
 
 impl RoomTask {
-    pub(crate) fn new(config: RoomConfig, clock: Clock, journal: Arc<dyn Journal>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        config: RoomConfig,
+        part: Part,
+        clock: Clock,
+        journal: Arc<dyn Journal>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
+            host: part.host,
+            feed: part.feed,
+            on_commit: part.on_commit,
+            to_host: VecDeque::new(),
             name: config.name.clone(),
             room: Room::new(config),
             clock,
             journal,
             metrics,
-            outboxes: HashMap::new(),
+            members: HashMap::new(),
             effects: Vec::new(),
             records: Vec::new(),
             appended: Sequence::default(),
@@ -70,8 +107,16 @@ impl RoomTask {
         self.metrics.rooms.inc();
         tracing::debug!("room opened");
         let mut batch = Vec::with_capacity(BATCH);
+        if let Some(host) = &self.host {
+            let registrations = host.registrations();
+            self.handle(Input::Hosted { connection: HOST });
+            for message in &registrations {
+                self.handle(Input::Received { connection: HOST, message });
+            }
+        }
         loop {
             let wake_at = self.wake_at.map(|time| self.clock.instant(time));
+            let flush_at = self.feed.as_ref().map(|feed| feed.due());
             let leave_at = self.empty_since.map(|since| since + EMPTY_FOR);
             tokio::select! {
                 biased;
@@ -93,6 +138,7 @@ impl RoomTask {
                 () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
                     self.handle(Input::Tick);
                 }
+                () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {}
                 () = sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
                     if rooms.leave(&self.name, &told) {
                         break;
@@ -102,6 +148,7 @@ impl RoomTask {
             }
             self.append();
             self.count();
+            self.flush();
             self.empty_since = match self.room.is_empty() {
                 true => self.empty_since.or_else(|| Some(Instant::now())),
                 false => None,
@@ -116,21 +163,40 @@ impl RoomTask {
 
     fn tell(&mut self, told: Told) {
         match told {
-            Told::Opened { connection, dialect, outbox } => {
-                self.outboxes.insert(connection, (outbox, dialect));
+            Told::Opened { connection, dialect, outbox, faults, address } => {
+                self.members.insert(connection, Member { outbox, dialect, faults, address });
                 self.handle(Input::Opened { connection, dialect });
             }
             Told::Received { connection, message } => {
+                if let Some(feed) = &mut self.feed {
+                    feed.received(connection);
+                }
                 self.handle(Input::Received { connection, message: message.as_str() });
             }
             Told::Drained { connection, topics } => self.handle(Input::Drained { connection, topics }),
             Told::Closed { connection } => {
-                self.outboxes.remove(&connection);
+                self.members.remove(&connection);
                 self.handle(Input::Closed { connection });
             }
             Told::Count { answer } => {
                 // Nobody waits any more if this fails.
                 let _ = answer.send(self.room.counts());
+            }
+            Told::Said { message } => self.handle(Input::Received { connection: HOST, message: &message }),
+            Told::Ask { ask, outcome } => {
+                if let Some(message) = self.host.as_mut().and_then(|host| host.ask(ask, outcome)) {
+                    self.handle(Input::Received { connection: HOST, message: &message });
+                }
+            }
+            Told::Debug(wish) => {
+                if let Some(feed) = &mut self.feed {
+                    let sight = Sight { room: &self.room, members: &self.members, now: self.clock.now() };
+                    feed.wish(sight, wish);
+                }
+            }
+            Told::Inflict { client, fault, done } => {
+                // Nobody waits any more if this fails.
+                let _ = done.send(self.inflict(client, fault));
             }
         }
     }
@@ -138,15 +204,55 @@ impl RoomTask {
     fn handle(&mut self, input: Input<'_>) {
         self.room.handle(self.clock.now(), input, &mut self.effects);
         self.carry_out();
+        while let Some(message) = self.to_host.pop_front() {
+            for said in self.host.as_mut().map(|host| host.hear(&message)).unwrap_or_default() {
+                self.room.handle(
+                    self.clock.now(),
+                    Input::Received { connection: HOST, message: &said },
+                    &mut self.effects,
+                );
+                self.carry_out();
+            }
+        }
+    }
+
+    fn inflict(&mut self, client: ClientId, fault: Fault) -> bool {
+        let member = self.room.connection_of(client).and_then(|connection| self.members.get(&connection));
+        let Some(member) = member else {
+            return false;
+        };
+        match fault {
+            Fault::Disconnect => {
+                let refusal = Refusal::new(Code::ConnectionLost, "disconnected on purpose; connect again");
+                if member.dialect == Dialect::V1 {
+                    member.outbox.push(goodbye(&refusal).bytes().clone(), &Delivery::reply());
+                }
+                member.outbox.end(refusal);
+            }
+            fault => member.faults.inflict(fault),
+        }
+        if let Some(feed) = &mut self.feed {
+            feed.inflicted(client, fault, self.clock.now());
+        }
+        true
+    }
+
+    fn flush(&mut self) {
+        if let Some(feed) = &mut self.feed
+            && feed.due() <= Instant::now()
+        {
+            feed.flush(&mut self.room, &self.members, self.clock.now());
+        }
     }
 
     fn carry_out(&mut self) {
         let mut deliveries = 0;
         for effect in self.effects.drain(..) {
             match effect {
+                Effect::Send { to: HOST, frames, .. } => self.to_host.extend(Frame::payloads(frames)),
                 Effect::Send { to, frames, delivery } => {
-                    if let Some((outbox, _)) = self.outboxes.get(&to) {
-                        outbox.push(frames, &delivery);
+                    if let Some(member) = self.members.get(&to) {
+                        member.outbox.push(frames, &delivery);
                         deliveries += 1;
                     }
                 }
@@ -154,21 +260,38 @@ impl RoomTask {
                     for (list, frames) in [(&to.seed, seed), (&to.v1, v1)] {
                         let Some(frames) = frames else { continue };
                         for connection in list.iter().filter(|connection| Some(**connection) != skip) {
-                            if let Some((outbox, _)) = self.outboxes.get(connection) {
-                                outbox.push(frames.clone(), &delivery);
+                            if let Some(member) = self.members.get(connection) {
+                                member.outbox.push(frames.clone(), &delivery);
                                 deliveries += 1;
                             }
                         }
                     }
                 }
-                Effect::Append { sequence, record } => self.records.push(Record { sequence, bytes: record }),
+                Effect::Append { sequence, record } => {
+                    if let Some(feed) = &mut self.feed {
+                        feed.appending(sequence);
+                    }
+                    self.records.push(Record { sequence, bytes: record });
+                }
                 Effect::Close { connection, refusal } => {
-                    if let Some((outbox, _)) = self.outboxes.get(&connection) {
-                        outbox.end(refusal);
+                    if let Some(member) = self.members.get(&connection) {
+                        member.outbox.end(refusal);
+                    }
+                }
+                Effect::Observed(observation) => {
+                    if let (Some(hook), Observation::Committed(commit)) = (&self.on_commit, &*observation) {
+                        hook.call(&self.name, commit);
+                    }
+                    if let Some(feed) = &mut self.feed {
+                        let sight = Sight { room: &self.room, members: &self.members, now: self.clock.now() };
+                        feed.observed(sight, &observation);
                     }
                 }
                 Effect::WakeAt(time) => self.wake_at = time,
             }
+        }
+        if let Some(feed) = &mut self.feed {
+            feed.delivered(deliveries);
         }
         self.metrics.deliveries.inc_by(deliveries);
     }
@@ -202,10 +325,10 @@ impl RoomTask {
     }
 
     fn expel_all(&self) {
-        let mut outboxes: Vec<_> = self.outboxes.iter().collect();
-        outboxes.sort_by_key(|(connection, _)| **connection);
-        for (_, (outbox, _)) in outboxes {
-            outbox.end(Refusal::new(Code::Internal, "the room's journal failed"));
+        let mut members: Vec<_> = self.members.iter().collect();
+        members.sort_by_key(|(connection, _)| **connection);
+        for (_, member) in members {
+            member.outbox.end(Refusal::new(Code::Internal, "the room's journal failed"));
         }
     }
 

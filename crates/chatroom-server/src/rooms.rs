@@ -2,20 +2,25 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chatroom_engine::{ConnectionId, Counts, RoomConfig};
+use chatroom_engine::{ConnectionId, Counts, Observe, RoomConfig};
 use chatroom_journal::Journal;
-use chatroom_protocol::{Code, Dialect, Epoch, Refusal, RoomName, TopicName};
+use chatroom_protocol::{ClientId, Code, Dialect, Epoch, Refusal, RoomName, TopicName};
 use tokio::sync::{mpsc, oneshot};
 use tungstenite::Utf8Bytes;
 
+use crate::builder::Hooks;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::debugger::{Feed, Hub, Wish};
+use crate::fault::{Fault, Faults};
+use crate::host::{Ask, Host, Outcome};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::room_task::RoomTask;
+use crate::room_task::{Part, RoomTask};
 
 /// How many inputs may wait for a room before its clients' sockets are no longer read.
 const INBOX: usize = 256;
@@ -23,11 +28,42 @@ const INBOX: usize = 256;
 /// What connections tell a room.
 #[derive(Debug)]
 pub(crate) enum Told {
-    Opened { connection: ConnectionId, dialect: Dialect, outbox: Arc<Outbox> },
-    Received { connection: ConnectionId, message: Utf8Bytes },
-    Drained { connection: ConnectionId, topics: Vec<TopicName> },
-    Closed { connection: ConnectionId },
-    Count { answer: oneshot::Sender<Counts> },
+    Opened {
+        connection: ConnectionId,
+        dialect: Dialect,
+        outbox: Arc<Outbox>,
+        faults: Arc<Faults>,
+        address: Option<SocketAddr>,
+    },
+    Received {
+        connection: ConnectionId,
+        message: Utf8Bytes,
+    },
+    Drained {
+        connection: ConnectionId,
+        topics: Vec<TopicName>,
+    },
+    Closed {
+        connection: ConnectionId,
+    },
+    Count {
+        answer: oneshot::Sender<Counts>,
+    },
+    /// Client 0 has something to say.
+    Said {
+        message: String,
+    },
+    /// Something is to be done as client 0.
+    Ask {
+        ask: Ask,
+        outcome: Outcome,
+    },
+    Debug(Wish),
+    Inflict {
+        client: ClientId,
+        fault: Fault,
+        done: oneshot::Sender<bool>,
+    },
 }
 
 pub(crate) type Inbox = mpsc::Sender<Told>;
@@ -41,6 +77,8 @@ pub(crate) struct Rooms {
 struct Shared {
     inboxes: Mutex<HashMap<RoomName, Inbox>>,
     config: Config,
+    hooks: Hooks,
+    hub: Arc<Hub>,
     clock: Clock,
     journal: Arc<dyn Journal>,
     metrics: Arc<Metrics>,
@@ -54,10 +92,25 @@ impl fmt::Debug for Rooms {
 }
 
 impl Rooms {
-    pub(crate) fn new(config: Config, clock: Clock, journal: Arc<dyn Journal>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        hooks: Hooks,
+        clock: Clock,
+        journal: Arc<dyn Journal>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         // Rooms in memory do not outlive the server, so its start tells their lives apart.
         let next_epoch = AtomicU64::new(clock.now().0);
-        let shared = Shared { inboxes: Mutex::default(), config, clock, journal, metrics, next_epoch };
+        let shared = Shared {
+            inboxes: Mutex::default(),
+            config,
+            hooks,
+            hub: Arc::default(),
+            clock,
+            journal,
+            metrics,
+            next_epoch,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -78,14 +131,25 @@ impl Rooms {
         let (inbox, told) = mpsc::channel(INBOX);
         inboxes.insert(name.clone(), inbox.clone());
         drop(inboxes);
-        let Shared { config, clock, journal, metrics, next_epoch, .. } = &*self.shared;
+        let Shared { config, hooks, clock, journal, metrics, next_epoch, .. } = &*self.shared;
+        let observe = match (&config.debugger, &hooks.on_commit) {
+            (Some(_), _) => Observe::Everything,
+            (None, Some(_)) => Observe::Commits,
+            (None, None) => Observe::Nothing,
+        };
         let room = RoomConfig {
             name: name.clone(),
             epoch: Epoch(next_epoch.fetch_add(1, Ordering::Relaxed)),
             limits: config.limits.clone(),
             no_authority: config.no_authority,
+            observe,
+            rules: hooks.rules.clone(),
         };
-        tokio::spawn(RoomTask::new(room, *clock, journal.clone(), metrics.clone()).run(told, self.clone()));
+        let hosts = config.debugger.is_some() || !hooks.services.is_empty();
+        let host = hosts.then(|| Host::new(name.clone(), hooks.services.clone(), inbox.downgrade()));
+        let feed = config.debugger.as_ref().map(|_| Box::new(Feed::new(self.shared.hub.clone(), name.clone())));
+        let part = Part { host, feed, on_commit: hooks.on_commit.clone() };
+        tokio::spawn(RoomTask::new(room, part, *clock, journal.clone(), metrics.clone()).run(told, self.clone()));
         Ok(inbox)
     }
 
@@ -100,8 +164,20 @@ impl Rooms {
         unused
     }
 
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.shared.hub
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.inboxes().len()
+    }
+
+    pub(crate) async fn inflict(&self, name: &RoomName, client: ClientId, fault: Fault) -> bool {
+        let Some(inbox) = self.inboxes().get(name).cloned() else {
+            return false;
+        };
+        let (done, answer) = oneshot::channel();
+        inbox.send(Told::Inflict { client, fault, done }).await.is_ok() && answer.await.unwrap_or(false)
     }
 
     pub(crate) async fn counts(&self, name: &RoomName) -> Option<Counts> {

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chatroom_protocol::{Dialect, RoomName};
-use chatroom_server::{Config, Counts, Server};
+use chatroom_protocol::{ClientId, Dialect, RoomName};
+use chatroom_server::{Config, Counts, Fault, Server};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct TestServer {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its debugger is, if its configuration has one.
+    pub debugger: SocketAddr,
     server: Server,
     runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -39,7 +41,15 @@ impl TestServer {
     /// When the machine refuses a runtime or a port.
     #[must_use]
     pub fn start(config: Config) -> Self {
-        let server = Server::new(config);
+        Self::serve(Server::new(config))
+    }
+
+    /// Starts a server that was put together before.
+    ///
+    /// # Panics
+    /// When the machine refuses a runtime or a port.
+    #[must_use]
+    pub fn serve(server: Server) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
         let serving = server.clone();
@@ -48,7 +58,11 @@ impl TestServer {
             let handle = runtime.handle().clone();
             runtime.block_on(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-                ready.send((listener.local_addr().expect("an address"), handle)).expect("the starter waits");
+                let page = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let addresses = [&listener, &page].map(|listener| listener.local_addr().expect("an address"));
+                ready.send((addresses, handle)).expect("the starter waits");
+                let pages = serving.clone();
+                tokio::spawn(async move { pages.serve_debugger(page).await });
                 let shutdown = async {
                     // A starter that is gone wants the server gone too.
                     let _ = stopped.await;
@@ -56,14 +70,20 @@ impl TestServer {
                 serving.serve(listener, shutdown).await;
             });
         });
-        let (address, runtime) = started.recv().expect("the server starts");
-        Self { address, server, runtime, stop: Some(stop), thread: Some(thread) }
+        let ([address, debugger], runtime) = started.recv().expect("the server starts");
+        Self { address, debugger, server, runtime, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Connects a client to the room `main`.
     #[must_use]
     pub fn connect(&self, dialect: Dialect) -> Peer {
         Peer::connect(self.address, "/", dialect)
+    }
+
+    /// Does something bad to a client of the room `main`; false if there is no such client.
+    #[must_use]
+    pub fn inflict(&self, client: u64, fault: Fault) -> bool {
+        self.runtime.block_on(self.server.inflict(&RoomName::main(), ClientId(client), fault))
     }
 
     /// What the room `main` holds.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use chatroom_engine::{ConnectionId, Effect, Input, NoAuthority, Room, RoomConfig, Time};
+use chatroom_engine::{ConnectionId, Effect, Input, NoAuthority, Observe, Room, RoomConfig, Time};
 use chatroom_protocol::{Dialect, Epoch, Limits, Refusal, RoomName};
 use serde_json::{Value, json};
 
@@ -37,7 +37,14 @@ impl World {
     /// An empty room.
     #[must_use]
     pub fn new(limits: Limits, no_authority: NoAuthority) -> Self {
-        let config = RoomConfig { name: RoomName::main(), epoch: Epoch(1), limits: Arc::new(limits), no_authority };
+        let config = RoomConfig {
+            name: RoomName::main(),
+            epoch: Epoch(1),
+            limits: Arc::new(limits),
+            no_authority,
+            observe: Observe::Nothing,
+            rules: None,
+        };
         Self {
             room: Room::new(config),
             now: Time(1_000_000),
@@ -147,6 +154,7 @@ impl World {
                         client.closed = Some(refusal);
                     }
                 }
+                Effect::Observed(_) => {}
                 Effect::WakeAt(time) => self.wake_at = time,
             }
         }

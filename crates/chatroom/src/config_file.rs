@@ -9,13 +9,14 @@ use toml::{Table, Value};
 use crate::arguments::Failure;
 
 const TEMPLATE: &str = include_str!("config.toml");
-const KEYS: &[&str] = &["listen", "memory", "allowed_origins", "no_authority", "limits"];
+const KEYS: &[&str] = &["listen", "memory", "debugger", "allowed_origins", "no_authority", "limits"];
 
 /// What a file says; `None` where it says nothing.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ConfigFile {
     pub(crate) listen: Option<String>,
     pub(crate) memory: Option<bool>,
+    pub(crate) debugger: Option<String>,
     pub(crate) allowed_origins: Option<Vec<String>>,
     pub(crate) no_authority: NoAuthority,
     pub(crate) limits: Limits,
@@ -54,6 +55,9 @@ fn parse(text: &str) -> Result<ConfigFile, String> {
         match (key.as_str(), value) {
             ("listen", Value::String(listen)) => file.listen = Some(listen),
             ("memory", Value::Boolean(memory)) => file.memory = Some(memory),
+            ("debugger", Value::String(debugger)) => {
+                file.debugger = Some(debugger).filter(|debugger| !debugger.is_empty());
+            }
             ("allowed_origins", Value::Array(origins)) => {
                 let origins = origins.into_iter().map(|origin| match origin {
                     Value::String(origin) => Ok(origin),
@@ -135,7 +139,10 @@ mod tests {
     fn mistakes_are_named() {
         for (text, expected) in [
             ("lisen = \"x\"", "unknown key lisen; did you mean listen?"),
-            ("zzz = 1", "unknown key zzz; the keys are listen, memory, allowed_origins, no_authority, limits"),
+            (
+                "zzz = 1",
+                "unknown key zzz; the keys are listen, memory, debugger, allowed_origins, no_authority, limits",
+            ),
             ("listen = 8765", "listen may not be a number"),
             ("no_authority = \"maybe\"", "no_authority is \"maybe\", which must be \"reject\" or \"accept\""),
             ("[limits]\nheartbeat = 1", "unknown key heartbeat; did you mean heartbeat_ms?"),

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Failure, Serve};
 use crate::config_file::{self, ConfigFile};
+use crate::debugger;
 
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8765";
 
@@ -22,6 +23,7 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
     if file.memory == Some(false) && !serve.memory {
         return Err(Failure::usage("memory = false: there is no other store yet; leave the key out or set it to true"));
     }
+    let debugger = debugger::chosen(serve.debugger.as_deref(), file.debugger.as_deref());
     let origins = serve.allowed_origins.clone().or(file.allowed_origins).unwrap_or_default();
     let origins = origins.iter().filter(|origin| !origin.trim().is_empty());
     let config = Config {
@@ -29,6 +31,7 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
         allowed_origins: AllowedOrigins::parse(origins)
             .map_err(|bad| Failure::usage(format!("--allowed-origins: {bad}")))?,
         no_authority: file.no_authority,
+        debugger: debugger.as_ref().map(|debugger| debugger.config()).transpose()?,
     };
     start_log();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -39,8 +42,20 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
         let listener = bind(&listen).await?;
         let address =
             listener.local_addr().map_err(|error| Failure::runtime(format!("cannot read the address: {error}")))?;
+        let pages = match &debugger {
+            Some(debugger) => debugger.bind().await?,
+            None => Vec::new(),
+        };
+        let server = Server::new(config.clone());
         announce(address);
-        Server::new(config).serve(listener, signalled()).await;
+        if let Some(debugger) = &debugger {
+            debugger.announce(&pages, config.debugger.as_ref());
+        }
+        for page in pages {
+            let server = server.clone();
+            tokio::spawn(async move { server.serve_debugger(page).await });
+        }
+        server.serve(listener, signalled()).await;
         tracing::info!("stopped");
         Ok(())
     })
@@ -57,7 +72,7 @@ fn start_log() {
         .try_init();
 }
 
-async fn bind(listen: &str) -> Result<TcpListener, Failure> {
+pub(crate) async fn bind(listen: &str) -> Result<TcpListener, Failure> {
     let addresses: Vec<SocketAddr> = match tokio::net::lookup_host(listen).await {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
