@@ -16,17 +16,19 @@ pub(crate) fn test(arguments: &[String]) -> Result<ExitCode, String> {
     tests(arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments))
 }
 
-/// Types and lints of the pages. The browser test itself is one of the workspace's tests.
+/// Types and lints of the JavaScript client and the pages. Their tests are tests of the workspace.
 fn pages() -> Result<(), String> {
     if !has("node", &["--version"]) || !has("npm", &["--version"]) {
-        return left_out("the pages' types, lints and browser test", "Node 20 or later with npm (nodejs.org)");
+        return left_out("the JavaScript client and the pages", "Node 20 or later with npm (nodejs.org)");
     }
-    let folder = root().join("web-test");
-    let changed = |name: &str| folder.join(name).metadata().and_then(|file| file.modified()).ok();
-    if changed("node_modules/.package-lock.json") < changed("package-lock.json") {
-        step("npm", &["ci", "--no-audit", "--no-fund"], &folder)?;
+    for folder in ["clients/javascript", "examples", "web-test"] {
+        let folder = root().join(folder);
+        let changed = |name: &str| folder.join(name).metadata().and_then(|file| file.modified()).ok();
+        if changed("node_modules/.package-lock.json") < changed("package-lock.json") {
+            step("npm", &["ci", "--no-audit", "--no-fund"], &folder)?;
+        }
+        step("npm", &["run", "--silent", "check"], &folder)?;
     }
-    step("npm", &["run", "--silent", "check"], &folder)?;
 
     let named = std::env::var("CHROMIUM").ok();
     if BROWSERS.iter().copied().chain(named.as_deref()).any(|browser| has(browser, &["--version"])) {

@@ -151,8 +151,8 @@ impl Listening {
             }
             if let Some(listeners) = &mut entry.listeners {
                 listeners.list.insert(next, Listener { function, fresh: true });
-                if listeners.token() {
-                    core.tokens.push_back(held.name.clone());
+                if let Some(cursor) = listeners.token() {
+                    core.tokens.push_back((held.name.clone(), cursor));
                     core.after().dispatch = true;
                 }
             }
@@ -172,6 +172,7 @@ impl Drop for Listening {
                 let cursor = listeners.cursor;
                 entry.listeners = None;
                 core.replica.unfollow(&self.held.name, cursor);
+                core.tokens.retain(|(_, other)| *other != cursor);
             }
             gone
         });
@@ -208,10 +209,10 @@ impl fmt::Debug for Listener {
 
 impl Listeners {
     /// Takes a place in line, unless there are enough.
-    pub(crate) fn token(&mut self) -> bool {
+    pub(crate) fn token(&mut self) -> Option<CursorId> {
         let takes = self.tokens <= BEHIND_MAX;
         self.tokens += usize::from(takes);
-        takes
+        takes.then_some(self.cursor)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -230,14 +231,17 @@ struct Round {
 impl crate::core::Core {
     fn round(&mut self) -> Option<Round> {
         loop {
-            let name = self.tokens.pop_front()?;
+            let (name, cursor) = self.tokens.pop_front()?;
             let Some(listeners) = self.topics.get_mut(&name).and_then(|entry| entry.listeners.as_mut()) else {
                 continue;
             };
             listeners.tokens -= 1;
-            let update = self.replica.next(&name, listeners.cursor);
-            if self.replica.is_due(&name, listeners.cursor) && listeners.tokens == 0 && listeners.token() {
-                self.tokens.push_back(name.clone());
+            let update = self.replica.next(&name, cursor);
+            if listeners.tokens == 0
+                && self.replica.is_due(&name, cursor)
+                && let Some(cursor) = listeners.token()
+            {
+                self.tokens.push_back((name.clone(), cursor));
             }
             let told: Vec<(u64, Listener)> = match &update {
                 Some(_) => listeners.list.iter().map(|(id, listener)| (*id, listener.clone())).collect(),

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, Response, StatusCode};
 use rust_embed::RustEmbed;
@@ -40,7 +41,12 @@ pub(crate) fn response(folder: &str, path: &str, headers: &HeaderMap) -> Option<
     let file = Web::get(path)?;
     let hash: String = file.metadata.sha256_hash()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     let etag = format!("\"{hash}\"");
-    let response = Response::builder()
+    let mut response = Response::builder();
+    if path == "chatroom.js" || path.starts_with("client/") {
+        // Pages of any origin may load the library; whether they may connect is asked when they do.
+        response = response.header(ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    }
+    let response = response
         .header(CONTENT_TYPE, kind)
         .header(CONTENT_SECURITY_POLICY, POLICY)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")

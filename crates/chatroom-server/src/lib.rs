@@ -31,6 +31,7 @@ mod room_task;
 mod rooms;
 mod server;
 mod service;
+pub mod testing;
 mod websocket;
 
 pub use builder::Builder;

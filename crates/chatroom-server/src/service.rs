@@ -50,23 +50,20 @@ pub struct ServiceError {
 }
 
 impl ServiceError {
-    /// An error with the code 1000.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { code: Code::APPLICATION_MIN, message: message.into(), data: None }
-    }
-
-    /// Gives it another code; applications have those from 1000.
-    #[must_use]
-    pub fn code(mut self, code: u32) -> Self {
-        self.code = code.max(Code::APPLICATION_MIN);
-        self
+    /// An error with a code of the application, 1000 or more; a lower one becomes 1000.
+    pub fn new(code: u32, message: impl Into<String>) -> Self {
+        Self { code: code.max(Code::APPLICATION_MIN), message: message.into(), data: None }
     }
 
     /// Gives it something for programs to read.
     #[must_use]
-    pub fn data(mut self, data: impl Into<serde_json::Value>) -> Self {
+    pub fn with_data(mut self, data: impl Into<serde_json::Value>) -> Self {
         self.data = Some(data.into());
         self
+    }
+
+    fn plain(message: impl Into<String>) -> Self {
+        Self::new(Code::APPLICATION_MIN, message)
     }
 
     pub(crate) fn content(&self) -> serde_json::Value {
@@ -107,10 +104,10 @@ impl Services {
                     let answer = handler(Call { args, by, room, timeout, request_id, room_inbox });
                     Box::pin(async move {
                         to_raw_value(&answer.await?)
-                            .map_err(|error| ServiceError::new(format!("the answer has no JSON form: {error}")))
+                            .map_err(|error| ServiceError::plain(format!("the answer has no JSON form: {error}")))
                     })
                 }
-                Err(error) => Box::pin(std::future::ready(Err(ServiceError::new(format!(
+                Err(error) => Box::pin(std::future::ready(Err(ServiceError::plain(format!(
                     "the arguments are not what the service takes: {error}"
                 ))))),
             }

@@ -36,7 +36,7 @@ fn services_answer_in_every_room() {
         .service("sum", |call: Call<Vec<f64>>| async move { Ok(call.args.iter().sum::<f64>()) })
         .service("who", |call: Call<Value>| async move { Ok(json!([call.room.as_str(), call.by.0])) })
         .service("fail", |_: Call<Value>| async move {
-            Err::<(), _>(ServiceError::new("out of paper").code(1007).data(json!({"tray": 2})))
+            Err::<(), _>(ServiceError::new(1007, "out of paper").with_data(json!({"tray": 2})))
         })
         .service("panic", |call: Call<bool>| async move {
             assert!(call.args, "on purpose");

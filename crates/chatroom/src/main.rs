@@ -1,9 +1,11 @@
-//! The executable `chatroom`: flags and a file become a server. See `chatroom --help`.
+//! The executable `chatroom`: flags and a file become a server, or a client of one. See `chatroom --help`.
 
 mod arguments;
 mod bench;
+mod client;
 mod config_file;
 mod debugger;
+mod manual;
 mod serve;
 
 use std::process::ExitCode;
@@ -19,6 +21,9 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Config) => config_file::print(),
         Some(Command::Bench(bench)) => bench::run(&bench),
+        Some(Command::Completions { shell }) => manual::completions(shell),
+        Some(Command::Man) => manual::print(),
+        Some(command) => client::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,14 @@ use chatroom_testkit::peer::http;
 
 fn chatroom() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chatroom"));
-    for name in ["CHATROOM_LISTEN", "CHATROOM_MEMORY", "CHATROOM_CONFIG", "CHATROOM_ALLOWED_ORIGINS"] {
+    for name in [
+        "CHATROOM_LISTEN",
+        "CHATROOM_MEMORY",
+        "CHATROOM_CONFIG",
+        "CHATROOM_ALLOWED_ORIGINS",
+        "CHATROOM_DEBUGGER",
+        "DEBUG",
+    ] {
         command.env_remove(name);
     }
     command
@@ -48,7 +55,7 @@ fn help_is_for_newcomers() {
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
     for word in
-        ["http://127.0.0.1:8765", "two tabs", "serve", "config", "bench", "--listen", "--memory", "--allowed-origins"]
+        ["http://127.0.0.1:8765", "two tabs", "serve", "watch", "bench", "--listen", "--debugger", "--allowed-origins"]
     {
         assert!(help.contains(word), "{word} is missing in:\n{help}");
     }
@@ -88,4 +95,39 @@ fn no_argument_serves_and_a_signal_ends_it_cleanly() {
         assert!(answer.contains("<!doctype html>"), "{answer}");
         terminate(&mut server);
     }
+}
+
+#[test]
+fn the_debugger_listens_only_when_asked() {
+    let start = |arguments: &[&str], debug: &str| {
+        let mut command = chatroom();
+        let command = command.args(["--listen", "127.0.0.1:0"]).args(arguments).env("DEBUG", debug);
+        let mut child: Child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let first = lines.next().unwrap();
+        (child, first, lines)
+    };
+    let (mut child, _, mut lines) = start(&["--debugger", "localhost:0"], "");
+    let line = lines.next().unwrap();
+    let port = line.strip_prefix("The debugger is at http://localhost:").unwrap().trim_end_matches('/');
+    let address: std::net::SocketAddr = format!("127.0.0.1:{port}").parse().unwrap();
+    let answer = http(address, &format!("GET /nothing HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"));
+    assert!(answer.contains("the debugger is at /"), "{answer}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let (mut child, _, mut lines) = start(&["--debugger", "0.0.0.0:0"], "");
+    let line = lines.next().unwrap();
+    assert!(line.contains("/#token="), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // Other programs' DEBUG is no reason to listen: the server says nothing more until its end.
+    let (mut child, first, lines) = start(&[], "express:*");
+    let address = first.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let health = http(address.parse().unwrap(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(health.ends_with("ok\n"), "{health}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(lines.collect::<Vec<_>>(), Vec::<String>::new());
 }

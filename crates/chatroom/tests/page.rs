@@ -1,16 +1,26 @@
-//! The welcome page in a headless browser: two tabs in step, a console without errors.
+//! Pages in a headless browser: the welcome page in two tabs, a page of ten lines in two browsers,
+//! and the debugger of a server that is killed and started again.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::path::Path;
 use std::process::Command;
 
+use chatroom_server::{AllowedOrigins, Config};
 use chatroom_testkit::TestServer;
 
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 
-#[test]
-fn two_tabs_are_in_step() {
+/// Runs a script of `web-test` against a fresh server.
+#[track_caller]
+fn check(script: &str, config: Config) {
+    let server = TestServer::start(config);
+    run(script, &format!("http://{}/", server.address));
+}
+
+/// Runs a script of `web-test` with what it is to look at.
+#[track_caller]
+fn run(script: &str, argument: &str) {
     let web_test = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web-test");
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     let browser = std::env::var("CHROMIUM")
@@ -19,19 +29,30 @@ fn two_tabs_are_in_step() {
     let ready = web_test.join("node_modules/puppeteer-core").is_dir() && there("node");
     let (Some(_), true) = (&browser, ready) else {
         assert!(std::env::var_os("CI").is_none(), "CI needs node, chromium and `npm ci` in web-test");
-        println!("left out: the page needs node, chromium and `npm ci` in web-test");
+        println!("left out: {script} needs node, chromium and `npm ci` in web-test");
         return;
     };
-    let server = TestServer::default();
-    let output = Command::new("node")
-        .arg(web_test.join("page.mjs"))
-        .arg(format!("http://{}/", server.address))
-        .output()
-        .unwrap();
+    let output = Command::new("node").arg(web_test.join(script)).arg(argument).output().unwrap();
     assert!(
         output.status.success(),
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[test]
+fn two_tabs_are_in_step() {
+    check("page.mjs", Config::default());
+}
+
+#[test]
+fn the_debugger_shows_and_does_what_happens() {
+    run("debugger.mjs", env!("CARGO_BIN_EXE_chatroom"));
+}
+
+#[test]
+fn two_browsers_share_the_counter_of_ten_lines() {
+    let allowed_origins = AllowedOrigins::parse(["*"]).unwrap();
+    check("counter.mjs", Config { allowed_origins, ..Config::default() });
 }

@@ -9,7 +9,13 @@ import { bindText } from './text.js';
 
 /** @typedef {import('./page.js').Entry} Entry */
 
-const STATES = { connecting: 'connecting', online: 'live on this server', offline: 'offline, trying again', closed: 'closed' };
+const STATES = {
+  connecting: 'connecting',
+  online: 'live on this server',
+  offline: 'offline, trying again',
+  needs_auth: 'asking for a login',
+  closed: 'closed',
+};
 const order = tape($('#tape'));
 
 // The connection.
@@ -28,13 +34,13 @@ const showState = () => {
 };
 
 // The people and their pointers.
-const cursors = room.topic('welcome/cursors', 'presence');
+/** @type {import('/chatroom.js').PresenceTopic<Entry>} */
+const cursors = room.presence('welcome/cursors');
 /** @type {Set<string>} */
 let ids = new Set();
 let loaded = false;
 
-cursors.on((value, { by, sequence, change }) => {
-  const present = /** @type {Record<string, Entry>} */ (value);
+cursors.on((present, change, { by, sequence }) => {
   const before = ids;
   ids = new Set(Object.keys(present));
   const came = [...ids].filter((id) => !before.has(id));
@@ -51,7 +57,7 @@ cursors.on((value, { by, sequence, change }) => {
   if (loaded && came.some((id) => Number(id) !== room.id)) restart($('#door'), 'swing');
   loaded ||= by === room.id;
 });
-sharePointer($('#room'), (entry) => void cursors.put(entry).catch(ignore));
+sharePointer($('#room'), (entry) => cursors.set(entry));
 
 room.on('state', showState);
 showState();
@@ -79,11 +85,11 @@ function showPeople() {
 }
 
 // The order of the room, told in short words.
-counter.on((value, { by, sequence, change }) => {
+counter.on((value, change, { by, sequence }) => {
   if (change) order.add(sequence, by, change.type === 'add' ? `counter ${change.value < 0 ? '−' : '+'}${Math.abs(change.value)}` : `counter = ${value}`);
 });
 const text = bindText(/** @type {HTMLTextAreaElement} */ ($('#text')), room, 'welcome/text');
-text.on((value, { by, sequence, change }) => {
+text.on((value, change, { by, sequence }) => {
   if (change) order.add(sequence, by, `text ${brief(change)}`);
 });
 
@@ -100,6 +106,3 @@ function brief({ type, components }) {
   const shown = letters.length > 10 ? `${letters.slice(0, 9).join('')}…` : letters.join('');
   return [gone ? `−${gone}` : '', shown ? `“${shown}”` : ''].filter(Boolean).join(' ');
 }
-
-/** The next put says where the pointer is; one that is lost with the connection needs no word. */
-function ignore() {}

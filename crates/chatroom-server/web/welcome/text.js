@@ -7,8 +7,8 @@
 // same text the room refuses the second, whose tab has by then merged the first and sends again.
 
 /** @typedef {{ start: number, end: number, text: string }} Splice replaces [start, end) by text */
-/** @typedef {ReturnType<typeof import('/chatroom.js').connect>} Room */
-/** @typedef {import('/chatroom.js').Meta} Meta */
+/** @typedef {import('/chatroom.js').Client} Room */
+/** @typedef {import('/chatroom.js').Change} Change */
 
 /** Refused because another edit came first, or because it took text away from under this one. */
 const RACES = [206, 207, 208];
@@ -30,11 +30,11 @@ export function bindText(area, room, name) {
   /** What this tab has typed and the room does not have. */
   const ahead = () => difference(seen, area.value, area.selectionEnd);
 
-  /** @param {string} value @param {Meta} meta */
-  const merge = (value, meta) => {
-    if (!meta.mine) {
+  /** @param {string} value @param {Change | null} change @param {boolean} mine */
+  const merge = (value, change, mine) => {
+    if (!mine) {
       const own = ahead();
-      const theirs = splices(seen, value, meta).flatMap((splice) => (own ? over(splice, own) : [splice]));
+      const theirs = splices(seen, value, change).flatMap((splice) => (own ? over(splice, own) : [splice]));
       // From the end, so that the places before stay where they are; the caret moves along.
       for (const { start, end, text } of theirs.reverse()) area.setRangeText(text, start, end, 'preserve');
     }
@@ -49,7 +49,7 @@ export function bindText(area, room, name) {
     sending = true;
     try {
       const [last] = Object.keys(turn.value);
-      await room.action((tx) => {
+      await room.action('type', (tx) => {
         if (last) tx(turn).pop(last);
         tx(turn).add(last ? Math.random().toString(36).slice(2) : 'first', null);
         tx(text).edit([{ retain: own.start }, { delete: own.end - own.start }, { insert: own.text }]);
@@ -79,9 +79,9 @@ export function bindText(area, room, name) {
     for (const late of held.splice(0)) late();
     void send();
   });
-  text.on((value, meta) => {
-    if (composing) held.push(() => merge(value, meta));
-    else merge(value, meta);
+  text.on((value, change, { mine }) => {
+    if (composing) held.push(() => merge(value, change, mine));
+    else merge(value, change, mine);
   });
   turn.on(() => void send());
   return text;
@@ -148,10 +148,10 @@ export function over(splice, own) {
 
 /**
  * What a change did to the text, from left to right.
- * @param {string} before @param {string} after @param {Meta} meta
+ * @param {string} before @param {string} after @param {Change | null} change
  * @returns {Splice[]}
  */
-function splices(before, after, { change }) {
+function splices(before, after, change) {
   if (change?.type !== 'edit') {
     const splice = difference(before, after);
     return splice ? [splice] : [];
