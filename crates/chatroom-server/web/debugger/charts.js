@@ -16,7 +16,7 @@ const RANGES = { '1 min': 60_000, '5 min': 300_000, '10 min': 600_000 };
 export class ChartsView {
   #store;
   #charts;
-  #range = recall('range') ?? '1 min';
+  #range = recall('range') ?? '10 min';
   /** @type {number | null} */
   #hover = null;
   #seen = -1;
