@@ -165,6 +165,19 @@ async function main() {
   assert.equal(await page.title(), 'ChatRoom debugger');
   assert.equal(await page.$('#stage img, #stage script'), null);
 
+  step = 'a text is edited where it was changed, whatever others write elsewhere';
+  await until(() => document.querySelector('.editor [data-op="edit"][aria-checked="true"]'));
+  ada.send('update', { topic_name: NASTY, change: { type: 'set', value: 'one two three', id: 'a2' } });
+  await says('.topics .text', 'one two three');
+  await page.click('.editor [data-op="edit"]');
+  await page.focus('.topics .editor textarea');
+  await page.keyboard.type('!');
+  ada.send('update', { topic_name: NASTY, change: { type: 'insert', position: 0, insertion: 'zero ', id: 'a3' } });
+  await says('.topics .text', 'zero one two three');
+  await says('.topics .wire', '{"retain":18},{"insert":"!"}');
+  await page.click('.topics .editor .primary');
+  await says('.topics .text', 'zero one two three!');
+
   step = 'a topic is deleted';
   await page.click('.topics [aria-label="Delete this topic"]');
   await page.click('dialog .grave');

@@ -3,6 +3,7 @@
 
 import { button, h, icon, setText } from './dom.js';
 import { Outcome } from './outcome.js';
+import { editOf } from './rewrite.js';
 
 /** @typedef {import('./wire.js').Json} Json */
 /** @typedef {import('./wire.js').Change} Change */
@@ -13,7 +14,7 @@ import { Outcome } from './outcome.js';
 /** The changes of each type and their fields; the first is the likeliest. @type {Record<string, Record<string, Fields>>} */
 const CHANGES = {
   generic: { set: { value: 'json' } },
-  string: { set: { value: 'text' }, insert: { position: 'index', insertion: 'line' }, delete: { position: 'index', deletion: 'line' } },
+  string: { edit: { text: 'text' }, set: { value: 'text' }, insert: { position: 'index', insertion: 'line' }, delete: { position: 'index', deletion: 'line' } },
   int: { add: { value: 'number' }, set: { value: 'number' } },
   float: { add: { value: 'number' }, set: { value: 'number' } },
   bool: { set: { value: 'bool' } },
@@ -62,8 +63,8 @@ export class Editor {
   #inputs = new Map();
   /** @type {Json | undefined} */
   #value;
-  /** The value that the form was filled from, if it was. */
-  #base = '';
+  /** The value that the form was filled from, if it was. @type {Json | undefined} */
+  #base;
   #stale = h('p', { class: 'soft tiny', hidden: true }, 'The value has changed since this was filled in; sending it undoes that. ', button('Take it as it is now', () => this.#choose(this.#op), { class: 'link' }));
 
   /** @param {(topic: string, change: Change) => Promise<import('./wire.js').ResultMessage>} send */
@@ -75,8 +76,11 @@ export class Editor {
   /** @param {string} name @param {string} type @param {Json | undefined} value */
   show(name, type, value) {
     this.#value = value;
-    this.#stale.hidden = !this.#base || this.#base === JSON.stringify(value);
-    if (name === this.#name && type === this.#type) return;
+    if (name === this.#name && type === this.#type) {
+      this.#drawStale();
+      if (this.#op === 'edit') this.#check();
+      return;
+    }
     [this.#name, this.#type] = [name, type];
     this.#outcome.clear();
     const names = Object.keys(CHANGES[type] ?? {});
@@ -92,7 +96,7 @@ export class Editor {
     if (path.length && this.#type === 'dict') this.#choose('change_value', { key: String(key), value: JSON.stringify(item) });
     else if (path.length && this.#type === 'list') this.#choose('set_item', { position: String(key), item: JSON.stringify(item) });
     else if (path.length && this.#type === 'set') this.#choose('remove', { item: JSON.stringify(item) });
-    else if ('set' in (CHANGES[this.#type] ?? {})) this.#choose('set', { value: this.#type === 'string' ? String(this.#value) : JSON.stringify(this.#value) });
+    else if ('set' in (CHANGES[this.#type] ?? {})) this.#choose('set', { value: JSON.stringify(this.#value) });
     this.element.scrollIntoView({ block: 'nearest' });
     const last = [...this.#inputs.values()].at(-1)?.input;
     last?.focus();
@@ -101,8 +105,8 @@ export class Editor {
   /** @param {string} op @param {Record<string, string>} [given] */
   #choose(op, given = {}) {
     this.#op = op;
-    this.#base = op === 'set' && this.#value !== undefined ? JSON.stringify(this.#value) : '';
-    this.#stale.hidden = true;
+    this.#base = op === 'set' || op === 'edit' ? this.#value : undefined;
+    this.#drawStale();
     this.#inputs.clear();
     this.#outcome.clear();
     for (const tab of this.#tabs.children) tab.setAttribute('aria-checked', String(/** @type {HTMLElement} */ (tab).dataset.op === op));
@@ -111,7 +115,7 @@ export class Editor {
     this.#fields.replaceChildren(
       ...fields.map(([name, kind]) => {
         const input = createInput(kind);
-        input.value = given[name] ?? (op === 'set' ? this.#current(kind) : (STARTS[kind] ?? ''));
+        input.value = given[name] ?? (op === 'set' || op === 'edit' ? this.#current(kind) : (STARTS[kind] ?? ''));
         input.addEventListener('input', () => this.#check());
         this.#inputs.set(name, { kind, input });
         const label = h('label', { class: `field field-${kind}` }, h('span', {}, name), input);
@@ -121,6 +125,11 @@ export class Editor {
     );
     this.#go.hidden = isStepper;
     this.#check();
+  }
+
+  /** An edit is fitted to what others did; a set undoes it. */
+  #drawStale() {
+    this.#stale.hidden = this.#op !== 'set' || this.#base === undefined || JSON.stringify(this.#base) === JSON.stringify(this.#value);
   }
 
   /** What `set` starts with: the value as it is. @param {FieldKind} kind */
@@ -141,6 +150,7 @@ export class Editor {
 
   /** @returns {{ change?: Change, problem?: string }} */
   #read() {
+    if (this.#op === 'edit') return this.#readEdit();
     /** @type {Change} */
     const change = { type: this.#op };
     for (const [name, { kind, input }] of this.#inputs) {
@@ -160,6 +170,14 @@ export class Editor {
       }
     }
     return { change };
+  }
+
+  /** @returns {{ change?: Change, problem?: string }} */
+  #readEdit() {
+    const wanted = this.#inputs.get('text')?.input.value ?? '';
+    const components = editOf(String(this.#base ?? ''), wanted, String(this.#value ?? ''));
+    if (!components) return { problem: 'Someone has changed the same place meanwhile: copy what you wrote, and choose edit again.' };
+    return components.length ? { change: { type: 'edit', components } } : {};
   }
 
   #check() {
@@ -187,7 +205,10 @@ export class Editor {
     this.#outcome.wait();
     const name = this.#name;
     const started = performance.now();
+    const written = this.#inputs.get('text')?.input.value;
     const result = await this.#send(name, change);
+    if (result.ok && change.type === 'edit' && this.#op === 'edit' && name === this.#name) this.#base = written;
+    if (result.ok && change.type === 'set' && this.#op === 'set' && name === this.#name) this.#base = change.value;
     if (name === this.#name) this.#outcome.show({ took_ms: performance.now() - started, ...result }, 'accepted');
   }
 }
@@ -216,8 +237,9 @@ function grow(area) {
 /** A button that puts text where it can be pasted from. @param {() => string} text */
 export function copyButton(text) {
   const copy = button('Copy', async () => {
-    await navigator.clipboard.writeText(text()).catch(() => {});
-    setText(/** @type {Element} */ (copy.lastElementChild), 'Copied');
+    // There is no clipboard for a page that came over plain HTTP from another machine.
+    const isDone = await (navigator.clipboard?.writeText(text()) ?? Promise.reject(new Error('no clipboard'))).then(() => true, () => false);
+    setText(/** @type {Element} */ (copy.lastElementChild), isDone ? 'Copied' : 'Not allowed');
     setTimeout(() => setText(/** @type {Element} */ (copy.lastElementChild), 'Copy'), 1200);
   }, { class: 'small' }, 'copy');
   return copy;

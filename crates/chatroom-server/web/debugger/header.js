@@ -60,6 +60,8 @@ export class Header {
     this.#wasOnline ||= state === 'online';
     const isAgain = state === 'connecting' && this.#wasOnline;
     document.documentElement.dataset.state = isAgain ? 'lost' : state;
+    const title = isAgain || state === 'lost' ? 'Lost: ChatRoom debugger' : 'ChatRoom debugger';
+    if (document.title !== title) document.title = title;
     setText(this.#state, isAgain ? 'reconnecting' : STATES[state]);
     const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
     const why = reason ? ` (${reason})` : '';
