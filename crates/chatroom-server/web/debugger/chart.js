@@ -7,7 +7,7 @@ import { clock } from './format.js';
 
 /** @typedef {import('./wire.js').Sample} Sample */
 /** @typedef {{ label: string, colour: string, of: (sample: Sample) => number | null, isArea?: boolean }} Line */
-/** @typedef {{ title: string, lines: Line[], format: (value: number) => string, least: number, onHover: (t: number | null) => void }} ChartOptions */
+/** @typedef {{ title: string, lines: Line[], format: (value: number) => string, least: number, onHover: (t: number | null) => void, onResize: () => void }} ChartOptions */
 
 const LEFT = 58;
 const RIGHT = 12;
@@ -22,8 +22,6 @@ export class Chart {
   #values;
   #width = 0;
   #height = 0;
-  /** @type {Sample[]} */
-  #samples = [];
   #from = 0;
   #to = 1;
   /** @type {number | null} */
@@ -51,13 +49,13 @@ export class Chart {
     this.#canvas.addEventListener('blur', () => options.onHover(null));
     new ResizeObserver(([{ contentRect }]) => {
       [this.#width, this.#height] = [contentRect.width, contentRect.height];
-      this.draw(this.#samples, this.#from, this.#to, this.#hover);
+      options.onResize();
     }).observe(this.#canvas);
   }
 
   /** @param {Sample[]} samples oldest first @param {number} from unix_ms @param {number} to @param {number | null} hover */
   draw(samples, from, to, hover) {
-    [this.#samples, this.#from, this.#to, this.#hover] = [samples, from, to, hover];
+    [this.#from, this.#to, this.#hover] = [from, to, hover];
     const shown = samples.filter(({ t_ms }) => t_ms >= from - 1500);
     const at = hover === null ? shown.at(-1) : nearest(shown, hover);
     this.#options.lines.forEach(({ of }, index) => {

@@ -171,7 +171,7 @@ export class ClientsView {
     if (!client) return;
     const { rates } = this.#store;
     const { receivedRate, sentRate, bytesRate } = rates.client(client.id);
-    if (client.fault) setText(this.#fault, `Fault: ${client.fault.kind}${client.fault.until_ms ? `, for another ${span(client.fault.until_ms - this.#store.now())}` : ''}`);
+    if (client.fault) setText(this.#fault, faultInWords(client.fault, this.#store.now()));
     /** @type {[string, string][]} */
     const facts = [
       ['client', [client.name, client.version].filter(Boolean).join(' ') || 'unnamed'],
@@ -227,6 +227,13 @@ export class ClientsView {
     if (!result.ok) this.#outcome.show(result);
     else this.#outcome.succeed({ disconnect: 'disconnected', drop: 'cut', freeze: `frozen for ${ms(length)}`, delay: length ? `each message waits ${ms(length)}` : 'no delay any more' }[kind]);
   }
+}
+
+/** @param {NonNullable<Client['fault']>} fault @param {number} now */
+function faultInWords({ kind, ms: length, until_ms }, now) {
+  if (kind === 'delay') return `Under a fault: each message waits${length === undefined ? '' : ` ${ms(length)}`}.`;
+  const left = until_ms === undefined ? length : until_ms - now;
+  return `Under a fault: ${kind}${left === undefined ? '' : `, for another ${ms(Math.max(0, left))}`}.`;
 }
 
 /** @param {string} value @param {string} label */

@@ -84,16 +84,13 @@ function changeInFull({ topic_name, type, change, previous }, around, title) {
   );
 }
 
-/** What else happened with the same subject about that time. @param {Entry} entry @param {Entry[]} around */
+/** What belongs to it: other parts of its action, and what its author was told. @param {Entry} entry @param {Entry[]} around */
 function related(entry, around) {
-  const subject = subjectOf(entry);
-  const authority = `_chatroom/validate_change/${subject}`;
   const others = around.filter(
     (other) =>
       other !== entry &&
       Math.abs(other.t_ms - entry.t_ms) < 5000 &&
       ((entry.action_id !== undefined && other.action_id === entry.action_id && other.by === entry.by) ||
-        (subject && entry.kind !== 'call' && other.service_name === authority && other.t_ms <= entry.t_ms + 5) ||
         (other.kind === 'message' && entry.kind !== 'message' && entry.by && other.client === entry.by && other.t_ms - entry.t_ms < 500 && other.t_ms >= entry.t_ms)),
   );
   if (!others.length) return null;

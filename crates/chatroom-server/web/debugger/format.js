@@ -38,6 +38,7 @@ export function sizeOf({ type, bytes, preview }) {
 /** A span that was measured. @param {number | null | undefined} value */
 export function ms(value) {
   if (value === null || value === undefined) return '–';
+  if (value < 0.0005) return '<1 µs';
   if (value < 1) return `${Math.round(value * 1000)} µs`;
   if (value < 100) return `${trim(value)} ms`;
   if (value < 1000) return `${Math.round(value)} ms`;

@@ -4,7 +4,7 @@
 import { button, h, setText } from './dom.js';
 import { sparkline } from './chart.js';
 import { brief, count, of, rate, span } from './format.js';
-import { recall, remember } from './panes.js';
+import { recall, remember } from './settings.js';
 
 /** @typedef {import('./store.js').Store} Store */
 /** @typedef {import('./socket.js').Socket} Socket */
@@ -68,7 +68,7 @@ export class Header {
       online: '',
       silent: 'The server says nothing: it is busy, stopped, or the network is gone. What you see may be old.',
       lost: `${this.#wasOnline ? 'Connection lost' : 'The server cannot be reached'}${why}. Next try in ${seconds} s; what you see is as it was.`,
-      refused: `The server refused this page${why}. Open the address that the server printed, or give its token:`,
+      refused: `The server refused this page${why}. Its token:`,
     }[state];
     if (text === this.#bannerText) return;
     const isSameKind = this.#banner.dataset.state === state;

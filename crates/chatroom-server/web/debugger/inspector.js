@@ -23,6 +23,8 @@ export class Inspector {
   #name = '';
   #seen = -1;
   #second = -1;
+  /** Whether the server has no older history. */
+  #isWhole = false;
   #value = h('div', { class: 'value' });
   /** The commit whose value is shown instead of the present one. @type {Entry | null} */
   #past = null;
@@ -33,8 +35,8 @@ export class Inspector {
   #clientsTitle = h('h3', {});
   #authority = h('div', { class: 'authority', hidden: true });
   #history = h('ol', { class: 'history' });
-  #historyTitle = h('h3', {});
   #older = button('Load older', () => this.#loadOlder(), { class: 'small' });
+  #historyTitle = h('h3', {}, 'History', this.#older);
   #tree;
   #editor;
   #gone = empty('There is no such topic now.', h('p', {}, 'It was deleted, or forgotten with its last subscriber. The inspector shows it as soon as it is back.'));
@@ -104,8 +106,7 @@ export class Inspector {
     this.#past = null;
     this.#tree.reset();
     this.#value.replaceChildren();
-    this.#older.disabled = false;
-    this.#older.hidden = false;
+    this.#isWhole = false;
     this.title.replaceChildren(
       h('span', { class: 'mono name', title: name }, name),
       h('span', { class: 'type' }),
@@ -143,22 +144,21 @@ export class Inspector {
     if (rest > 0) this.#clients.append(h('span', { class: 'soft', 'data-key': 'rest' }, `and ${rest} more`));
     if (!total && !subscribers.length) this.#clients.append(h('span', { class: 'soft', 'data-key': 'none' }, 'Nobody is subscribed.'));
     this.#authority.hidden = !authorities.length;
-    if (!authorities.length) return;
-    const service = `_chatroom/validate_change/${name}`;
+    if (!authorities.length || this.#authority.dataset.of === `${name} ${authorities}`) return;
+    this.#authority.dataset.of = `${name} ${authorities}`;
     this.#authority.replaceChildren(
       icon('lock'),
-      h('span', {}, 'Guarded: every change is decided by '),
+      h('span', {}, 'Guarded: every change is decided by'),
       clientLink(authorities[0]),
       authorities.length > 1 && h('span', { class: 'soft' }, ` with ${of(authorities.length - 1, 'standby', 'standbys')}`) || '',
-      button('calls', () => go().service(service), { class: 'link' }),
+      button('its decisions', () => go().log(`topic:${quoted(name)} validator:${authorities[0]}`), { class: 'link' }),
     );
   }
 
   /** @param {import('./store.js').Inspected} inspected */
   #drawHistory({ entries, name, known }) {
-    setText(this.#historyTitle, 'History');
-    if (entries.length) this.#historyTitle.append(this.#older);
     const newest = entries.slice(-200).reverse();
+    this.#older.hidden = !entries.length || this.#isWhole;
     if (!newest.length) {
       this.#history.replaceChildren(h('li', { class: 'soft', 'data-key': 'none' }, known ? 'Nothing happened to it that the server still remembers.' : 'Loading'));
       return;
@@ -202,7 +202,7 @@ export class Inspector {
     older.forEach((entry) => (entry.key = -entry.n));
     inspected.entries.unshift(...older);
     this.#older.disabled = false;
-    this.#older.hidden = !older.length;
+    this.#isWhole = !older.length;
     this.#store.touch('inspected');
   }
 

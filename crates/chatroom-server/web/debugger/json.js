@@ -47,7 +47,7 @@ export class JsonTree {
     this.#rowsMost = rowsMost;
     this.#list = new List({
       label,
-      role: 'tree',
+      role: 'treegrid',
       rowHeight: ROW_HEIGHT,
       key: ({ id }) => id,
       create: () => createRow(onPick),
@@ -161,7 +161,7 @@ const pickOf = new WeakMap();
 
 /** @param {((path: Path, value: Json) => void) | undefined} onPick */
 function createRow(onPick) {
-  const row = h('div', { class: 'json-row' }, h('span', { class: 'fold' }), h('span', { class: 'json-key' }), h('span', { class: 'json-value' }));
+  const row = h('div', { class: 'json-row' }, h('span', { class: 'fold', role: 'gridcell' }), h('span', { class: 'json-key', role: 'gridcell' }), h('span', { class: 'json-value', role: 'gridcell' }));
   if (onPick) {
     const pick = () => {
       const item = pickOf.get(row);

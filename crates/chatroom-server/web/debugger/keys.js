@@ -14,8 +14,11 @@ const ELSEWHERE = [
   ['Ctrl Enter', 'send the form'],
 ];
 
-/** @param {Shortcut[]} shortcuts @param {() => boolean} escape says whether there was something to leave */
-export function listen(shortcuts, escape) {
+/**
+ * @param {Shortcut[]} shortcuts
+ * @param {{ escape(): void, focusList(): void }} view what Escape leaves, and what the arrows move in
+ */
+export function listen(shortcuts, { escape, focusList }) {
   addEventListener('keydown', (event) => {
     const { target, key } = event;
     if (document.querySelector('dialog[open]') || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -32,6 +35,13 @@ export function listen(shortcuts, escape) {
       return;
     }
     if (isWriting) return;
+    if (target === document.body && key.startsWith('Arrow')) {
+      // Nothing has the focus: the arrows are meant for the list.
+      focusList();
+      document.activeElement?.dispatchEvent(new KeyboardEvent('keydown', { key }));
+      event.preventDefault();
+      return;
+    }
     const shortcut = shortcuts.find(({ match }) => match.includes(key));
     if (!shortcut) return;
     event.preventDefault();

@@ -12,7 +12,7 @@ let lists = 0;
  * @template T
  * @typedef {object} ListShape
  * @property {string} label for screen readers
- * @property {'grid' | 'treegrid' | 'tree'} [role]
+ * @property {'grid' | 'treegrid'} [role]
  * @property {number} rowHeight
  * @property {(item: T) => string | number} key
  * @property {() => HTMLElement} create an empty row

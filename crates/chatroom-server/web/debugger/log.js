@@ -1,6 +1,7 @@
 // @ts-check
 // The view of the log: what happens in the room, as it happens.
 
+import { Activity } from './activity.js';
 import { button, empty, h, icon, setMarked, setText } from './dom.js';
 import { entryInFull, entryTitle } from './entry.js';
 import { brief, count, ms, of, preciseClock } from './format.js';
@@ -49,7 +50,9 @@ export class LogView {
   /** What there was when the log was paused, so that it holds still. @type {Entry[] | null} */
   #held = null;
   #pausedAt = 0;
+  #activity = new Activity((t) => this.#goTo(t));
   #seen = -1;
+  #samples = -1;
   #filteredTo = 0;
   #isStale = true;
   #opened = 0;
@@ -73,6 +76,12 @@ export class LogView {
         if (this.#list.isAtEnd !== this.#isFollowing && !(this.#list.isAtEnd && this.#panes.isOpen)) this.#setFollowing(this.#list.isAtEnd);
       },
     });
+    // A press holds the rows still, or they would be gone before it becomes a click.
+    this.#list.element.addEventListener('pointerdown', () => this.#setFollowing(false));
+    // Where every frame scrolls to the end, a turn of the wheel would be undone by the next one.
+    this.#list.element.addEventListener('wheel', ({ deltaY }) => {
+      if (deltaY < 0 && this.#list.element.scrollTop > 0) this.#setFollowing(false);
+    }, { passive: true });
     const kinds = h('div', { class: 'kinds', role: 'group', 'aria-label': 'Kinds' });
     for (const kind of KINDS) {
       const toggle = h('button', { type: 'button', class: 'kind-toggle', 'data-kind': kind, 'aria-pressed': 'true', click: (/** @type {MouseEvent} */ event) => this.#toggle(kind, event.altKey || event.shiftKey), title: `Show or hide; with Shift: only ${kind}` }, kind, h('span', { class: 'tally' }));
@@ -83,6 +92,7 @@ export class LogView {
       name: 'log',
       label: 'Entry',
       list: [
+        this.#activity.element,
         h('div', { class: 'heads cols' }, ...['Time', 'Sequence', 'Kind', 'Who', 'Where', 'What', 'Took', 'Sent to'].map((title) => h('span', { role: 'columnheader' }, title))),
         this.#list.element,
         this.#none,
@@ -152,7 +162,11 @@ export class LogView {
   }
 
   draw() {
-    const { versions } = this.#store;
+    const { versions, samples } = this.#store;
+    if (versions.samples !== this.#samples) {
+      this.#samples = versions.samples;
+      this.#activity.draw(samples);
+    }
     if (versions.entries !== this.#seen || this.#isStale) {
       this.#seen = versions.entries;
       this.#refresh();
@@ -260,6 +274,15 @@ export class LogView {
     setText(sent, entry.received_count === undefined ? '' : count(entry.received_count));
   }
 
+  /** Shows what is there of a time. @param {number} t */
+  #goTo(t) {
+    this.#setFollowing(false);
+    this.#refresh();
+    const entry = this.#shown.find(({ t_ms }) => t_ms >= t - 1000) ?? this.#shown.at(-1);
+    if (entry) this.#list.reveal(entry.key);
+    this.focus();
+  }
+
   /** @param {Entry} entry */
   #show(entry) {
     if (this.#opened === entry.key) return;
@@ -275,8 +298,10 @@ export class LogView {
   #setFollowing(isFollowing) {
     if (isFollowing === this.#isFollowing) return;
     this.#isFollowing = isFollowing;
-    this.#held = isFollowing ? null : [...this.#store.entries];
-    this.#pausedAt = this.#store.entries.at(-1)?.key ?? 0;
+    // It holds what is in sight, not what came since: the row under the pointer stays there.
+    const inSight = this.#filteredTo || Infinity;
+    this.#held = isFollowing ? null : this.#store.entries.filter(({ key }) => key <= inSight);
+    this.#pausedAt = this.#held?.at(-1)?.key ?? 0;
     this.#isStale = true;
     this.#follow.setAttribute('aria-pressed', String(isFollowing));
     this.#follow.replaceChildren(icon(isFollowing ? 'pause' : 'play'), h('span', {}, isFollowing ? 'Following' : 'Paused'));

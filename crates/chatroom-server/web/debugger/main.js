@@ -8,8 +8,8 @@ import { element, Header, theme } from './header.js';
 import { listen, showKeys } from './keys.js';
 import { relabel, setWays } from './links.js';
 import { LogView } from './log.js';
-import { recall, remember } from './panes.js';
 import { ServicesView } from './services.js';
+import { recall, remember } from './settings.js';
 import { Socket } from './socket.js';
 import { Store } from './store.js';
 import { TopicsView } from './topics.js';
@@ -68,7 +68,7 @@ setWays(
     log: (query) => views[show('log')].filter(query),
     sequence: (sequence) => views[show('log')].open(sequence),
   },
-  (id) => store.clients.get(id)?.name,
+  (id) => store.clients.get(id),
 );
 
 /** @type {import('./keys.js').Shortcut[]} */
@@ -79,7 +79,7 @@ const shortcuts = [
   { keys: 't', words: 'light or dark', match: ['t'], act: toggleTheme },
   { keys: '?', words: 'these keys', match: ['?'], act: () => showKeys(shortcuts) },
 ];
-listen(shortcuts, () => views[current].close());
+listen(shortcuts, { escape: () => views[current].close(), focusList: () => views[current].focus() });
 element('#theme', HTMLElement).addEventListener('click', toggleTheme);
 element('#help', HTMLElement).addEventListener('click', () => showKeys(shortcuts));
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', restyle);
@@ -144,8 +144,8 @@ function restyle() {
 /** The token stands in the address only until it was read: addresses are shared and remembered. */
 function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (!given) return sessionStorage.getItem('chatroom.debugger.token') ?? '';
+  if (!given) return recall('token') ?? '';
   history.replaceState(null, '', location.pathname + location.search);
-  sessionStorage.setItem('chatroom.debugger.token', given);
+  remember('token', given);
   return given;
 }

@@ -2,6 +2,7 @@
 // A list with its inspector beside it: the edge between them is dragged, and remembered.
 
 import { h, iconButton } from './dom.js';
+import { recall, remember } from './settings.js';
 
 const NARROWEST = 300;
 
@@ -50,22 +51,4 @@ export function panes({ name, list, label, onClose }) {
       return !side.hidden;
     },
   };
-}
-
-/** Settings of this browser; a private window may keep none. @param {string} key @param {string} value */
-export function remember(key, value) {
-  try {
-    localStorage.setItem(`chatroom.debugger.${key}`, value);
-  } catch {
-    // The setting lasts as long as the page.
-  }
-}
-
-/** @param {string} key */
-export function recall(key) {
-  try {
-    return localStorage.getItem(`chatroom.debugger.${key}`);
-  } catch {
-    return null;
-  }
 }

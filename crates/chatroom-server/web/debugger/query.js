@@ -1,5 +1,5 @@
 // @ts-check
-// The filter of the log: words, and `topic:` `client:` `service:` `code:` `seq:`, each with `-` before it for
+// The filter of the log: words, and `topic:` `client:` `service:` `code:` `by:` `validator:` `seq:`, each with `-` before it for
 // "not". All must hold.
 
 import { changeInWords, clientsOf, entryInWords, subjectOf } from './words.js';
@@ -7,7 +7,7 @@ import { changeInWords, clientsOf, entryInWords, subjectOf } from './words.js';
 /** @typedef {import('./wire.js').Entry} Entry */
 /** @typedef {{ field: string, value: string, isNot: boolean }} Term */
 
-const FIELDS = new Set(['topic', 'client', 'service', 'code', 'seq', 'by']);
+const FIELDS = new Set(['topic', 'client', 'service', 'code', 'seq', 'by', 'validator']);
 
 /** @param {string} text @returns {Term[]} */
 export function parse(text) {
@@ -29,6 +29,7 @@ export function matches(terms, entry) {
 function holds({ field, value }, entry) {
   if (field === 'topic') return topicsOf(entry).some((name) => name === value || name.startsWith(value.endsWith('/') ? value : `${value}/`));
   if (field === 'service') return entry.service_name === value || (entry.service_name?.startsWith(`${value}/`) ?? false);
+  if (field === 'validator') return entry.validated_by === Number(value);
   if (field === 'by') return entry.by === Number(value);
   if (field === 'client') return clientsOf(entry).includes(Number(value)) || (entry.received_by?.includes(Number(value)) ?? false);
   if (field === 'code') return String(entry.code) === value || entry.name === value;

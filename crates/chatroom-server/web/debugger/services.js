@@ -27,6 +27,8 @@ export class ServicesView {
   #tally = h('span', { class: 'soft tally', role: 'status' });
   #none = h('div', { class: 'none', hidden: true });
   #name = '';
+  /** What was last typed as the arguments of each service. @type {Map<string, string>} */
+  #typed = new Map();
   #seen = -1;
   #second = -1;
 
@@ -80,7 +82,6 @@ export class ServicesView {
       h('div', { class: 'editor-foot' }, h('label', { class: 'field inline' }, h('span', {}, 'timeout_ms'), this.#timeout), h('span', { class: 'gap' }), this.#go),
       this.#outcome.element,
     );
-    this.#args.value = '{}';
     this.#panes.body.append(
       h('div', { class: 'inspector' }, this.#gone, section('Call it', form, this.#answers), section('Providers', this.#providers), section('Calls in flight', this.#calls)),
     );
@@ -99,6 +100,9 @@ export class ServicesView {
   /** @param {string} name */
   open(name) {
     if (name !== this.#name) {
+      if (this.#name) this.#typed.set(this.#name, this.#args.value);
+      this.#args.value = this.#typed.get(name) ?? '{}';
+      this.#check();
       this.#name = name;
       this.#outcome.clear();
       this.#answers.replaceChildren();

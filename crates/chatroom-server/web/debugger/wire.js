@@ -55,7 +55,7 @@
  * @property {number} received
  * @property {number} sent
  * @property {number} sent_bytes
- * @property {{ kind: string, until_ms?: number } | null} [fault]
+ * @property {{ kind: string, ms?: number, until_ms?: number } | null} [fault] `ms` is what is left of a freeze, and the length of a delay
  */
 
 /**
