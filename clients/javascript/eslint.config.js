@@ -8,6 +8,7 @@ export default [
       ...js.configs.recommended.rules,
       // The type checker knows the globals of browsers and Node better.
       'no-undef': 'off',
+      'no-unused-vars': ['error', { varsIgnorePattern: '^_', argsIgnorePattern: '^_' }],
       eqeqeq: 'error',
       'no-var': 'error',
       'prefer-const': 'error',

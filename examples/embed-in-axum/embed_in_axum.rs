@@ -12,6 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder()
         .service("math/sum", |call: Call<Vec<i64>>| async move { Ok(call.args.iter().sum::<i64>()) })
         .validator("visits", |proposed| match proposed.by.0 {
+            // The program connects before anybody else.
             1 => Ok(()),
             _ => Err("visits are counted by the program alone".into()),
         })

@@ -8,6 +8,7 @@ mod metadata;
 mod paths;
 mod places;
 mod purity;
+mod snippets;
 mod steps;
 mod tidy;
 

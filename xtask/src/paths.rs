@@ -24,6 +24,11 @@ pub(crate) fn read(file: &str) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Writes a file anew.
+pub(crate) fn write(file: &str, text: &str) -> Result<(), String> {
+    std::fs::write(root().join(file), text).map_err(|error| format!("cannot write {file}: {error}"))
+}
+
 /// What a command prints, if it succeeds.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;

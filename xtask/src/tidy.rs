@@ -1,8 +1,8 @@
 //! `cargo xtask tidy`: rules of the repository that no compiler knows. They run as tests too.
 
 use crate::metadata::Metadata;
-use crate::paths::{read, tracked};
-use crate::{arrows, map, places, purity};
+use crate::paths::{read, tracked, write};
+use crate::{arrows, map, places, purity, snippets};
 
 const SOURCE_LINES_MAX: usize = 1_000;
 const SOURCE: &[&str] = &[".rs", ".js", ".mjs", ".ts", ".py", ".html", ".css"];
@@ -15,6 +15,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("dependency arrows", dependency_arrows),
     ("pure crates", pure_crates),
     ("the map", map_is_true),
+    ("snippets", snippets_are_true),
     ("file names", file_names),
     ("file sizes", file_sizes),
     ("machine paths", machine_paths),
@@ -64,6 +65,22 @@ fn map_is_true() -> Result<Vec<String>, String> {
     let text = read("ARCHITECTURE.md")?;
     let mut problems = map::names_of_nothing(&text, &tracked()?);
     problems.extend(map::unnamed_crates(&text, Metadata::load()?.members().keys()));
+    Ok(problems)
+}
+
+fn snippets_are_true() -> Result<Vec<String>, String> {
+    let mut problems = Vec::new();
+    for file in tracked()?.iter().filter(|file| file.ends_with(".md")) {
+        let text = read(file)?;
+        let renewed = snippets::renewed(&text, read);
+        match renewed {
+            Ok(renewed) if renewed == text => {}
+            Ok(renewed) if std::env::var_os("UPDATE_DOCS").is_some() => write(file, &renewed)?,
+            Ok(_) => problems
+                .push(format!("{file} shows code that is not what its file is; run: UPDATE_DOCS=1 cargo xtask tidy")),
+            Err(problem) => problems.push(format!("{file}: {problem}")),
+        }
+    }
     Ok(problems)
 }
 
@@ -119,6 +136,11 @@ mod tests {
     #[test]
     fn the_map_is_true() {
         clean(map_is_true);
+    }
+
+    #[test]
+    fn snippets_are_their_files() {
+        clean(snippets_are_true);
     }
 
     #[test]

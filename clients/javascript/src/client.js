@@ -87,6 +87,7 @@ export class Client {
   #provided;
   #lastId = 0;
   #online = false;
+  #gaps = 0;
   /** @type {ConnectionState} As listeners were told. */
   #state = Object.freeze({ state: 'connecting', code: 0, reason: '' });
   /** @type {Map<string, Subscription>} */
@@ -150,6 +151,11 @@ export class Client {
   /** What the server takes. @returns {Readonly<Limits>} */
   get limits() {
     return this.#replica.limits;
+  }
+
+  /** How many gaps there were in what the server sent; each was healed. */
+  get gaps() {
+    return this.#gaps;
   }
 
   /** How many actions have no outcome yet. */
@@ -257,7 +263,10 @@ export class Client {
     this.#environment.clearTimeout(subscription.grace);
     subscription.references += 1;
     // Asking for a topic that was refused or deleted is to try again.
-    if (subscription.error) this.#ask(subscription);
+    if (subscription.error) {
+      this.#ask(subscription);
+      subscription.turned();
+    }
     const make = (/** @type {PublicPart} */ part) => this.#submit([part]);
     const release = () => this.#release(subscription);
     if (type === 'presence') {
@@ -401,6 +410,7 @@ export class Client {
     };
     const fail = (/** @type {ChatroomError} */ error) => {
       letGo();
+      this.#flying.delete(action.id);
       this.#replica.settle(action.id);
       this.#reject(action, error);
     };
@@ -412,9 +422,9 @@ export class Client {
             made = resolve(parts, action.id, this.#replica);
             this.#replica.pend(action.id, made);
           }
+          this.#flying.set(action.id, { actions: [action], parts: made });
           const alone = made.length === 1;
           this.#send(alone ? 'update' : 'action', alone ? { ...made[0] } : { action_id: action.id, changes: made });
-          this.#flying.set(action.id, { actions: [action], parts: made });
           this.#noteEntries(parts, made);
           letGo();
         } catch (error) {
@@ -439,10 +449,17 @@ export class Client {
     if (this.#online) {
       const id = actions.length === 1 ? actions[0].id : ++this.#lastId;
       const change = value === undefined ? { type: 'pop', id } : { type: 'put', id, value };
-      this.#send('update', { topic_name: name, change });
       const parts = [{ topic_name: name, change }];
       this.#replica.pend(id, parts);
       this.#flying.set(id, { actions, parts, entry: name });
+      try {
+        this.#send('update', { topic_name: name, change });
+      } catch (error) {
+        this.#replica.settle(id);
+        this.#flying.delete(id);
+        for (const action of actions) this.#reject(action, /** @type {ChatroomError} */ (error));
+        return;
+      }
     } else if (actions.length > 0) {
       this.#entries.wait(name, actions);
     }
@@ -459,9 +476,15 @@ export class Client {
   #greeted(hello) {
     this.#replica.online(hello.id, limitsFrom(hello.limits));
     this.#online = true;
-    for (const [name, { type, status }] of this.#replica.topics()) {
+    for (const [name, { type, status }] of [...this.#replica.topics()]) {
       // A topic that was deleted comes back only when somebody asks for it.
-      if (status !== 'removed') this.#sendSubscribe(name, type);
+      if (status === 'removed') continue;
+      // One that was refused is a new question.
+      if (status === 'denied') {
+        this.#replica.want(name, type);
+        this.#subscriptions.get(name)?.turned();
+      }
+      this.#sendSubscribe(name, type);
     }
     this.#provided.online();
     for (const { name, value, actions } of this.#entries.take()) this.#putEntry(name, value, actions);
@@ -523,6 +546,7 @@ export class Client {
     if (!subscription) return;
     if (notification.kind === 'value') return subscription.told(notification);
     if (notification.kind === 'status') return subscription.turned();
+    this.#gaps += 1;
     this.#tell('gap', { topicName: name, known: notification.known, previous: notification.previous });
     this.#send('unsubscribe', { topic_name: name });
     this.#sendSubscribe(name, subscription.type);
@@ -591,8 +615,14 @@ export class Client {
 
   /** @param {unknown} error */
   #report(error) {
-    if (this.#listening('error').length > 0) this.#tell('error', error);
-    else console.error('ChatRoom:', error);
+    const listeners = this.#listening('error');
+    if (listeners.length === 0) console.error('ChatRoom:', error);
+    this.#delivery.add(() => {
+      for (const { listener, removed } of listeners) {
+        // What goes wrong in here must not come back here.
+        if (!removed) this.#delivery.attempt(() => listener(error), (again) => console.error('ChatRoom: a listener of errors failed:', again));
+      }
+    });
   }
 
   #closedError() {

@@ -47,12 +47,17 @@ export class Delivery {
    * @param {A} given
    */
   call(listener, ...given) {
+    this.attempt(() => listener(...given), this.#onError);
+  }
+
+  /** @param {() => unknown} run @param {(error: unknown) => void} onError */
+  attempt(run, onError) {
     try {
-      const result = listener(...given);
+      const result = run();
       // An async listener may fail later; its rejection is an error of a listener all the same.
-      if (result instanceof Promise) result.catch(this.#onError);
+      if (result instanceof Promise) result.catch(onError);
     } catch (error) {
-      this.#onError(error);
+      onError(error);
     }
   }
 }

@@ -77,10 +77,11 @@ export class Replica {
     return this.#topics.size + this.#unanswered.size + this.#pending.size;
   }
 
-  /** Wants a topic from now on. @param {string} name @param {TopicType} type */
+  /** Wants a topic from now on, and forgets what was known of it. @param {string} name @param {TopicType} type */
   want(name, type) {
+    const watched = this.#topics.get(name)?.watched ?? false;
     /** @type {Entry} */
-    const entry = { type, value: undefined, shared: false, sequence: 0, status: 'loading', error: undefined, pending: 0, expected: undefined, owned: false, watched: false };
+    const entry = { type, value: undefined, shared: false, sequence: 0, status: 'loading', error: undefined, pending: 0, expected: undefined, owned: false, watched };
     for (const parts of this.#pending.values()) entry.pending += parts.filter((part) => part.topic_name === name).length;
     this.#topics.set(name, entry);
   }

@@ -18,7 +18,7 @@ import { equal } from './value.js';
  * @typedef {(value: T, change: Change | null, meta: Meta) => unknown} Listener
  */
 /** @typedef {{ call: Listener<any>, removed: boolean, saw: any }} Listening */
-/** @typedef {{ call: () => unknown, removed: boolean }} StatusListening */
+/** @typedef {{ call: (status: TopicStatus) => unknown, removed: boolean }} StatusListening */
 /** @typedef {{ resolve: (value: any) => void, reject: (error: ChatroomError) => void }} Waiting */
 
 export class Subscription {
@@ -82,7 +82,7 @@ export class Subscription {
     };
   }
 
-  /** @param {() => unknown} call @returns {() => void} */
+  /** @param {(status: TopicStatus) => unknown} call @returns {() => void} */
   onStatus(call) {
     const listening = { call, removed: false };
     this.#statusListeners = [...this.#statusListeners, listening];
@@ -118,7 +118,7 @@ export class Subscription {
     const listeners = this.#statusListeners;
     if (listeners.length === 0) return;
     this.#delivery.add(() => {
-      for (const listening of listeners) if (!listening.removed) this.#delivery.call(listening.call);
+      for (const listening of listeners) if (!listening.removed) this.#delivery.call(listening.call, status);
     });
   }
 

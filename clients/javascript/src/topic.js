@@ -106,7 +106,7 @@ export class Topic {
    * @returns {() => void} ends it
    */
   onStatus(listener, { signal } = {}) {
-    return this.#listen(() => this.#subscription.onStatus(() => listener(this.status)), signal);
+    return this.#listen(() => this.#subscription.onStatus(listener), signal);
   }
 
   /** @param {() => () => void} add @param {AbortSignal} [signal] @returns {() => void} */

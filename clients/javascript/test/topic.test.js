@@ -391,7 +391,22 @@ test('a topic that was deleted comes back only when it is asked for', async () =
   assert.deepEqual(next.take().map(({ type }) => type), ['subscribe']);
   loads(next, 'x', 'int', 0);
   assert.deepEqual([topic.value, again.value], [0, 0]);
-  assert.deepEqual(statuses, ['live', 'removed', 'live']);
+  await world.settle();
+  assert.deepEqual(statuses, ['live', 'removed', 'loading', 'live']);
+});
+
+test('a topic that comes back after a refusal is handed out as before', async () => {
+  const { room, socket } = await online();
+  const refuse = () => socket.say('error', { code: 300, reason: 'not you', in_reply_to: { type: 'subscribe', topic_name: 'x' } });
+  const topic = room.topic('x', 'list');
+  refuse();
+  /** @type {any[]} */
+  const heard = [];
+  topic.on((value) => heard.push(value));
+  room.topic('x', 'list');
+  loads(socket, 'x', 'list', []);
+  for (const n of [1, 2]) updates(socket, 'x', { type: 'insert', position: 0, item: n, id: n }, n, n - 1);
+  assert.deepEqual(heard, [[], [1], [2, 1]], 'what a listener was given does not change');
 });
 
 test('close() settles everything', async () => {
