@@ -440,9 +440,10 @@ async fn each_registration_gets_its_own_answer() {
     let mut side = server.greet(2).await;
     side.hear_of("register_service").await;
     side.say("error", json!({"code": 218, "reason": "full", "in_reply_to": about})).await;
-    let Notice::RegistrationRefused(_) = notices.recv().await.unwrap() else {
+    let Notice::RegistrationRefused(told) = notices.recv().await.unwrap() else {
         panic!("another notice");
     };
+    assert_eq!(told.reason, "full");
     assert_eq!(second.ready().await.unwrap_err().reason, "full");
     side.close(1001).await;
     let mut side = server.greet(3).await;
