@@ -12,6 +12,8 @@ const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 pub(crate) fn test(arguments: &[String]) -> Result<ExitCode, String> {
     step("cargo", &["fmt", "--all", "--", "--check"], &root())?;
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &root())?;
+    step("cargo", &["doc", "--workspace", "--no-deps", "--quiet"], &root())?;
+    step("cargo", &["test", "--doc", "--workspace", "--quiet"], &root())?;
     pages()?;
     tests(arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments))
 }
