@@ -57,7 +57,7 @@ mod tests {
             assert_eq!(backoff.wait(failures, u64::MAX), Duration::from_millis(bound_ms), "{failures}");
             assert_eq!(backoff.wait(failures, 0), Duration::ZERO);
             let half = backoff.wait(failures, u64::MAX / 2).as_millis();
-            assert!((i128::from(bound_ms as u64) / 2 - half as i128).abs() <= 1, "{failures}: {half}");
+            assert!((i128::from(bound_ms) / 2 - half as i128).abs() <= 1, "{failures}: {half}");
         }
     }
 

@@ -78,7 +78,7 @@ pub(crate) struct Core {
     pub(crate) connections: u64,
     pub(crate) limits: Limits,
     /// Where topics' tokens wait for the dispatcher, in the order of the updates.
-    pub(crate) tokens: VecDeque<TopicName>,
+    pub(crate) tokens: VecDeque<(TopicName, CursorId)>,
     pub(crate) next_number: i64,
     pub(crate) id_prefix: String,
     pub(crate) closed: bool,
@@ -257,9 +257,9 @@ impl Core {
                     if let Some(entry) = self.topics.get_mut(&name) {
                         self.after.wakers.extend(entry.streams.values_mut().filter_map(Option::take));
                         if let Some(listeners) = &mut entry.listeners
-                            && listeners.token()
+                            && let Some(cursor) = listeners.token()
                         {
-                            self.tokens.push_back(name);
+                            self.tokens.push_back((name, cursor));
                             self.after.dispatch = true;
                         }
                     }
@@ -417,9 +417,18 @@ impl Core {
                         self.waiting -= 1;
                         text
                     }
-                    // A position from the end has to wait for the value.
+                    // A position from the end has to wait for the value, and with it what the
+                    // application said later; answers and the like need not.
                     Err(NotYet) => {
                         self.queue.push_front(Queued::Action(id));
+                        let (once, kept) = std::mem::take(&mut self.queue)
+                            .into_iter()
+                            .partition::<VecDeque<_>, _>(|queued| matches!(queued, Queued::Once(_)));
+                        self.queue = kept;
+                        texts.extend(once.into_iter().filter_map(|queued| match queued {
+                            Queued::Once(text) => Some(text),
+                            _ => None,
+                        }));
                         break;
                     }
                 },

@@ -93,6 +93,7 @@ fn apply(change: &Change, value: &mut Arc<TopicValue>) {
 
 /// A reader's place.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Cursor {
     /// Whether the value itself is due first.
     fresh: bool,

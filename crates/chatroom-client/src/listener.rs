@@ -151,8 +151,8 @@ impl Listening {
             }
             if let Some(listeners) = &mut entry.listeners {
                 listeners.list.insert(next, Listener { function, fresh: true });
-                if listeners.token() {
-                    core.tokens.push_back(held.name.clone());
+                if let Some(cursor) = listeners.token() {
+                    core.tokens.push_back((held.name.clone(), cursor));
                     core.after().dispatch = true;
                 }
             }
@@ -172,15 +172,15 @@ impl Drop for Listening {
                 let cursor = listeners.cursor;
                 entry.listeners = None;
                 core.replica.unfollow(&self.held.name, cursor);
+                core.tokens.retain(|(_, other)| *other != cursor);
             }
             gone
         });
-        // A call that is under way has the function; it is not called again.
-        if let Some(listener) = gone
-            && let Ok(mut function) = listener.function.try_lock()
-        {
-            *function = None;
-        }
+        // A round that is under way finds nothing to call any more. The function is the
+        // application's, and is dropped where nothing is locked.
+        let function =
+            gone.and_then(|listener| listener.function.try_lock().ok().and_then(|mut function| function.take()));
+        drop(function);
     }
 }
 
@@ -208,10 +208,10 @@ impl fmt::Debug for Listener {
 
 impl Listeners {
     /// Takes a place in line, unless there are enough.
-    pub(crate) fn token(&mut self) -> bool {
+    pub(crate) fn token(&mut self) -> Option<CursorId> {
         let takes = self.tokens <= BEHIND_MAX;
         self.tokens += usize::from(takes);
-        takes
+        takes.then_some(self.cursor)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -223,29 +223,27 @@ impl Listeners {
 struct Round {
     name: TopicName,
     update: RawUpdate,
-    /// Each with whether the update is the first it hears.
-    listeners: Vec<(u64, Listener)>,
+    listeners: Vec<Listener>,
 }
 
 impl crate::core::Core {
     fn round(&mut self) -> Option<Round> {
         loop {
-            let name = self.tokens.pop_front()?;
+            let (name, cursor) = self.tokens.pop_front()?;
             let Some(listeners) = self.topics.get_mut(&name).and_then(|entry| entry.listeners.as_mut()) else {
                 continue;
             };
             listeners.tokens -= 1;
-            let update = self.replica.next(&name, listeners.cursor);
-            if self.replica.is_due(&name, listeners.cursor) && listeners.tokens == 0 && listeners.token() {
-                self.tokens.push_back(name.clone());
+            let update = self.replica.next(&name, cursor);
+            if listeners.tokens == 0
+                && self.replica.is_due(&name, cursor)
+                && let Some(cursor) = listeners.token()
+            {
+                self.tokens.push_back((name.clone(), cursor));
             }
-            let told: Vec<(u64, Listener)> = match &update {
-                Some(_) => listeners.list.iter().map(|(id, listener)| (*id, listener.clone())).collect(),
-                None => {
-                    let fresh = listeners.list.iter().filter(|(_, listener)| listener.fresh);
-                    fresh.map(|(id, listener)| (*id, listener.clone())).collect()
-                }
-            };
+            // Without an update only those are called that were told nothing yet.
+            let told = listeners.list.values().filter(|listener| update.is_some() || listener.fresh);
+            let told: Vec<Listener> = told.cloned().collect();
             let update = match update {
                 Some(update) => update,
                 None if told.is_empty() => continue,
@@ -254,18 +252,9 @@ impl crate::core::Core {
                     None => continue,
                 },
             };
-            for (id, _) in &told {
-                if let Some(listener) = listeners.list.get_mut(id) {
-                    listener.fresh = false;
-                }
-            }
+            listeners.list.values_mut().for_each(|listener| listener.fresh = false);
             return Some(Round { name, update, listeners: told });
         }
-    }
-
-    fn is_listening(&self, name: &TopicName, listener: u64) -> bool {
-        let listeners = self.topics.get(name).and_then(|entry| entry.listeners.as_ref());
-        listeners.is_some_and(|listeners| listeners.list.contains_key(&listener))
     }
 }
 
@@ -287,26 +276,18 @@ pub(crate) async fn dispatch(shared: Arc<Shared>) {
 }
 
 fn run(shared: &Arc<Shared>, round: Round) {
-    for (id, listener) in round.listeners {
-        if !shared.with(|core| core.is_listening(&round.name, id)) {
-            continue;
-        }
-        let mut update = round.update.clone();
-        let event = matches!(*update.value, TopicValue::Event);
-        if listener.fresh && !event {
-            update = update.into_snapshot();
-        }
+    let event = matches!(*round.update.value, TopicValue::Event);
+    for listener in round.listeners {
+        let update = round.update.clone();
+        let update = if listener.fresh && !event { update.into_snapshot() } else { update };
         let mut function = listener.function.lock().unwrap_or_else(PoisonError::into_inner);
+        // Removed since the round began.
         let Some(call) = function.as_mut() else {
             continue;
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call(update))) {
             let reason = panic_text(&*panic);
             shared.notice(Notice::ListenerPanicked { topic_name: round.name.to_string(), reason });
-        }
-        // The guard may have been dropped within the call.
-        if !shared.with(|core| core.is_listening(&round.name, id)) {
-            *function = None;
         }
     }
 }

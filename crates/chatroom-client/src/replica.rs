@@ -20,6 +20,11 @@ use serde_json::value::RawValue;
 use crate::cursor::{Cause, Cursor, Meta, RawUpdate, Step};
 use crate::error::ErrorCode;
 
+#[cfg(test)]
+mod interleavings;
+#[cfg(test)]
+mod tests;
+
 /// Where a topic stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -79,6 +84,7 @@ pub(crate) type CursorId = u64;
 
 /// One topic as this client sees it.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Mirror {
     wanted: bool,
     /// The type that a handle named.
@@ -106,6 +112,7 @@ enum Length {
 
 /// One part of an own action.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Part {
     pub(crate) topic: TopicName,
     pub(crate) change: Box<RawValue>,
@@ -113,6 +120,7 @@ pub(crate) struct Part {
 
 /// All topics that somebody holds, and the own actions that the room has not answered.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Replica {
     me: Option<ClientId>,
     mirrors: BTreeMap<TopicName, Mirror>,
@@ -254,7 +262,7 @@ impl Replica {
         }
         self.dirty.insert(name.clone());
         mirror.doubted = mismatch;
-        if mismatch || !mirror.wanted {
+        if mismatch {
             return;
         }
         let value = match TopicValue::read(kind, value.get()) {
@@ -504,6 +512,11 @@ impl Replica {
 
     pub(crate) fn len(&self) -> usize {
         self.mirrors.len()
+    }
+
+    /// How many readers there are.
+    pub(crate) fn readers(&self) -> usize {
+        self.mirrors.values().map(|mirror| mirror.cursors.len()).sum()
     }
 
     /// Starts to read a topic: its value first, then its changes.

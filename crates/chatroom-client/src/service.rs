@@ -165,8 +165,11 @@ impl Provide {
                 let providing =
                     Providing { id, handler: self.handler, options: self.options, state, running: BTreeMap::new() };
                 core.services.insert(name.clone(), providing);
-                if core.session.is_some() {
-                    core.to_register.push_back(name.clone());
+                // Behind the end of an earlier registration of the name, if there was one.
+                if core.session.is_some()
+                    && let Some(text) = core.registration_text(&name)
+                {
+                    core.queue.push_back(Queued::Once(text));
                     core.after().wake = true;
                 }
                 Ok((id, watched))
@@ -370,19 +373,19 @@ impl Core {
                 shared.notice(Notice::HandlerPanicked { service_name: name.to_string(), reason: reason.clone() });
                 Err(ServiceError::from(format!("the handler panicked: {reason}")))
             });
-            shared.with(|core| core.answered(&name, connection, &answered, answer));
+            shared.with(|core| core.answered(&name, connection, &answered, &answer));
         });
         providing.running.insert(request_id, task.abort_handle());
     }
 
-    fn answered(&mut self, service: &ServiceName, connection: u64, request_id: &RequestId, answer: Answer) {
+    fn answered(&mut self, service: &ServiceName, connection: u64, request_id: &RequestId, answer: &Answer) {
         if connection != self.connections {
             return;
         }
         if let Some(providing) = self.services.get_mut(service) {
             providing.running.remove(request_id);
         }
-        self.respond(request_id, &answer);
+        self.respond(request_id, answer);
     }
 
     fn respond(&mut self, request_id: &RequestId, answer: &Answer) {

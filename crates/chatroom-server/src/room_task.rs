@@ -202,6 +202,9 @@ impl RoomTask {
     }
 
     fn handle(&mut self, input: Input<'_>) {
+        if let Some(feed) = &mut self.feed {
+            feed.begin();
+        }
         self.room.handle(self.clock.now(), input, &mut self.effects);
         self.carry_out();
         while let Some(message) = self.to_host.pop_front() {

@@ -78,6 +78,8 @@ pub(crate) struct Feed {
     flush_at: Instant,
     second_at: Instant,
     second_began: Instant,
+    /// When the room began with its present input.
+    began: Instant,
 }
 
 /// How far the pages have been told, and what they were not told yet.
@@ -163,6 +165,7 @@ impl Feed {
             flush_at: now,
             second_at: now,
             second_began: now,
+            began: now,
         }
     }
 
@@ -175,8 +178,13 @@ impl Feed {
         self.series.deliveries += count;
     }
 
+    /// An input is about to be handled.
+    pub(crate) fn begin(&mut self) {
+        self.began = Instant::now();
+    }
+
     pub(crate) fn appending(&mut self, sequence: Sequence) {
-        self.appending.push_back((sequence, Instant::now()));
+        self.appending.push_back((sequence, self.began));
     }
 
     pub(crate) fn inflicted(&mut self, client: chatroom_protocol::ClientId, fault: Fault, now: Time) {
@@ -197,6 +205,8 @@ impl Feed {
         let mut took = Duration::ZERO;
         match observation {
             Observation::Committed(commit) => {
+                // What is not journaled is told within its own input.
+                took = now - self.began;
                 while let Some((sequence, began)) = self.appending.front().copied()
                     && sequence <= commit.sequence
                 {

@@ -1,14 +1,10 @@
 //! Topics against a real server.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
-use chatroom_client::{Client, Code, Dict, Event, Int, List, Status, Text, Untyped};
+use chatroom_client::{Code, Dict, Event, Int, List, Status, Text, Untyped};
 use chatroom_testkit::TestServer;
 use serde_json::json;
 
-async fn client(server: &TestServer) -> Client {
-    Client::connect(&format!("ws://{}", server.address)).await.unwrap()
-}
+use crate::link::client;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_accepted_and_seen_by_all() {
