@@ -12,6 +12,8 @@ const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 pub(crate) fn test(arguments: &[String]) -> Result<ExitCode, String> {
     step("cargo", &["fmt", "--all", "--", "--check"], &root())?;
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &root())?;
+    step("cargo", &["doc", "--workspace", "--no-deps", "--quiet"], &root())?;
+    step("cargo", &["test", "--doc", "--workspace", "--quiet"], &root())?;
     pages()?;
     tests(arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments))
 }
@@ -21,14 +23,11 @@ fn pages() -> Result<(), String> {
     if !has("node", &["--version"]) || !has("npm", &["--version"]) {
         return left_out("the JavaScript client and the pages", "Node 20 or later with npm (nodejs.org)");
     }
-    for folder in ["clients/javascript", "examples", "web-test"] {
-        let folder = root().join(folder);
-        let changed = |name: &str| folder.join(name).metadata().and_then(|file| file.modified()).ok();
-        if changed("node_modules/.package-lock.json") < changed("package-lock.json") {
-            step("npm", &["ci", "--no-audit", "--no-fund"], &folder)?;
-        }
-        step("npm", &["run", "--silent", "check"], &folder)?;
+    let changed = |name: &str| root().join(name).metadata().and_then(|file| file.modified()).ok();
+    if changed("node_modules/.package-lock.json") < changed("package-lock.json") {
+        step("npm", &["ci", "--no-audit", "--no-fund"], &root())?;
     }
+    step("npm", &["run", "--silent", "check"], &root())?;
 
     let named = std::env::var("CHROMIUM").ok();
     if BROWSERS.iter().copied().chain(named.as_deref()).any(|browser| has(browser, &["--version"])) {

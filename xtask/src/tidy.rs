@@ -72,7 +72,7 @@ fn snippets_are_true() -> Result<Vec<String>, String> {
     let mut problems = Vec::new();
     for file in tracked()?.iter().filter(|file| file.ends_with(".md")) {
         let text = read(file)?;
-        let renewed = snippets::renewed(&text, |path| read(path));
+        let renewed = snippets::renewed(&text, read);
         match renewed {
             Ok(renewed) if renewed == text => {}
             Ok(renewed) if std::env::var_os("UPDATE_DOCS").is_some() => write(file, &renewed)?,

@@ -22,7 +22,7 @@ export class PresenceTopic extends Topic {
   }
 
   /** Writes the own entry. @param {T} value @returns {Action} */
-  set(value) {
+  put(value) {
     return this[CHANGE]({ type: 'put', value });
   }
 
@@ -31,7 +31,7 @@ export class PresenceTopic extends Topic {
     return this[CHANGE]({ type: 'pop' });
   }
 
-  /** The own entry, as it was set last. @returns {T | undefined} */
+  /** The own entry, as it was put last. @returns {T | undefined} */
   get mine() {
     return this.#home().entries.get(this.name);
   }

@@ -18,7 +18,6 @@ import { fileURLToPath } from 'node:url';
 import { ChatroomError } from './code.js';
 import { ENVIRONMENT } from './socket.js';
 
-/** @typedef {import('node:child_process').ChildProcess} ChildProcess */
 /** @typedef {import('./socket.js').Socket} Socket */
 /**
  * `binary`: the executable; by default what CHATROOM_BINARY names, else one built in the repository
@@ -38,7 +37,7 @@ export class TestServer {
   /** @type {Faults | undefined} */
   #faults;
 
-  /** @internal @param {ChildProcess} process @param {Promise<number | null>} exit @param {string} url @param {string} debuggerUrl @param {string} room */
+  /** @internal @param {import('node:child_process').ChildProcess} process @param {Promise<number | null>} exit @param {string} url @param {string} debuggerUrl @param {string} room */
   constructor(process, exit, url, debuggerUrl, room) {
     this.#process = process;
     this.#exit = exit;
@@ -203,7 +202,7 @@ class Faults {
   }
 }
 
-/** What the server says of where it is. @param {ChildProcess} server @returns {Promise<{ url: string, debuggerUrl: string }>} */
+/** What the server says of where it is. @param {import('node:child_process').ChildProcess} server @returns {Promise<{ url: string, debuggerUrl: string }>} */
 function announced(server) {
   return new Promise((resolve) => {
     let url = '';

@@ -28,7 +28,7 @@ test('a hundred kills', async (t) => {
   const others = steady.presence('who');
   const [count, list, text] = [steady.topic('n', 'int'), steady.topic('l', 'list'), steady.topic('t', 'string')];
   await Promise.all([...Object.values(topics), count, list, text, others].map((topic) => topic.loaded()));
-  await me.set('here');
+  await me.put('here');
   const registration = shaken.provide('echo', (args) => args);
   await registration.ready;
 

@@ -32,7 +32,7 @@ test('a thousand mounts and unmounts', async () => {
       topic.on(() => {});
       me.on(() => {}, { signal: new AbortController().signal });
       void topic.loaded().catch(() => {});
-      void me.set(mount);
+      void me.put(mount);
       topic.close();
       me.close();
     }

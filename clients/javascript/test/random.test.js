@@ -119,7 +119,7 @@ test('events and presence reach the other client', async () => {
 
   const [watches, own] = [here.presence('people'), third.presence('people')];
   await watches.loaded();
-  await own.set({ x: 1 });
+  await own.put({ x: 1 });
   const came = await seen(watches, (others) => third.id in others);
   assert.deepEqual({ ...came }, { [third.id]: { x: 1 } });
   const { id } = third;

@@ -32,7 +32,7 @@ async function everything(room, name) {
   assert.deepEqual([count.value, list.value], [2, ['x']]);
   await assert.rejects(list.pop(5), { name: 'out_of_range' });
   const me = room.presence(`${name}/who`);
-  await me.set(name);
+  await me.put(name);
   await me.clear();
   const own = room.provide(`${name}/own`, async (args) => {
     await count.add(5);

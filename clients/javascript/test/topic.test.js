@@ -202,7 +202,7 @@ test('what the server would refuse is refused here', async () => {
     ['no_such_key', () => topics.dict.pop('b')],
     ['no_such_key', () => topics.dict.changeValue('toString', 1)],
     ['too_big', () => topics.dict.put('far too long', 1)],
-    ['too_big', () => topics.who.set('a'.repeat(30))],
+    ['too_big', () => topics.who.put('a'.repeat(30))],
     ['too_big', () => topics.any.set('é'.repeat(250))],
     ['bad_type', () => topics.any.set(/** @type {any} */ (() => 1))],
     ['bad_type', () => topics.any.set(/** @type {any} */ ([new Map()]))],
@@ -312,7 +312,7 @@ test('what was made offline goes out in its order after what there is to come ba
   loads(socket, 'score', 'int', 1);
   const me = room.presence('who');
   loads(socket, 'who', 'presence', {});
-  const put = outcome(me.set({ x: 1 }));
+  const put = outcome(me.put({ x: 1 }));
   room.provide('sum', () => 0);
   const flying = outcome(score.add(1));
   const asked = outcome(room.call('far'));
@@ -324,7 +324,7 @@ test('what was made offline goes out in its order after what there is to come ba
   assert.equal(put.state, 'pending', 'an entry is put again, which is as good');
   assert.deepEqual([score.status, score.value], ['stale', 1]);
 
-  const outcomes = [score.add(10), room.call('near', 5), score.add(20), me.set({ x: 2 }), me.set({ x: 3 })].map(outcome);
+  const outcomes = [score.add(10), room.call('near', 5), score.add(20), me.put({ x: 2 }), me.put({ x: 3 })].map(outcome);
   room.provide('more', () => 0);
   room.topic('new', 'bool');
   const [fits, over] = [outcome(score.add(30)), outcome(score.add(40))];
@@ -352,7 +352,7 @@ test('an own entry: again after each reconnection, refused for good, gone with i
   const me = room.presence('who');
   loads(socket, 'who', 'presence', { 5: 'other' });
   socket.take();
-  const [one, two] = [outcome(me.set('a')), outcome(me.set('b'))];
+  const [one, two] = [outcome(me.put('a')), outcome(me.put('b'))];
   const [first, second] = socket.take();
   socket.say('accepted', { id: first.content.change.id, sequence: 1 });
   assert.deepEqual([me.mine, { ...me.others }, { ...me.value }], ['b', { 5: 'other' }, { 5: 'other', 1: 'a' }]);
@@ -360,7 +360,7 @@ test('an own entry: again after each reconnection, refused for good, gone with i
   await world.settle();
   assert.deepEqual([one.state, two.error.name, me.mine], ['resolved', 'invalid', undefined]);
 
-  me.set('c');
+  me.put('c');
   socket.drop();
   await world.advance(200);
   const next = await world.greet();
@@ -415,7 +415,7 @@ test('close() settles everything', async () => {
   loads(socket, 'x', 'int', 5);
   const waiting = room.topic('y', 'list');
   const registration = room.provide('s', () => 0);
-  const pending = [live.add(1), waiting.push(1), waiting.loaded(), room.call('z'), registration.ready, room.presence('who').set(1)].map(outcome);
+  const pending = [live.add(1), waiting.push(1), waiting.loaded(), room.call('z'), registration.ready, room.presence('who').put(1)].map(outcome);
   let heard = 0;
   live.on(() => heard++);
   void room.close();

@@ -67,9 +67,9 @@ typed.topic('cards', 'int');
 // What the schema does not name is free.
 typed.topic('other', 'int').add(1);
 const who = typed.presence('who');
-who.set({ x: 1 });
+who.put({ x: 1 });
 // @ts-expect-error an entry has an x
-who.set({ y: 1 });
+who.put({ y: 1 });
 const cursors = room.presence<{ x: number }>('cursors');
 same<typeof cursors.mine, { x: number } | undefined>(true);
 same<typeof cursors.others, Readonly<Record<string, { x: number }>>>(true);

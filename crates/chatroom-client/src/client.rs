@@ -278,6 +278,7 @@ impl Client {
                 .values()
                 .map(|entry| entry.streams.len() + entry.listeners.as_ref().map_or(0, |listeners| listeners.len()))
                 .sum(),
+            readers: core.replica.readers(),
             services: core.services.len(),
             queued: core.queue.len(),
         })
@@ -310,6 +311,8 @@ pub struct Holdings {
     pub topics: usize,
     /// Streams and functions that follow topics.
     pub listeners: usize,
+    /// Places in topics' histories: one per stream, and one per topic for all functions.
+    pub readers: usize,
     /// Services that are offered.
     pub services: usize,
     /// Messages that wait to be sent.
@@ -359,6 +362,13 @@ impl Builder {
         Fut: Future<Output = Result<String, TokenError>> + Send + 'static,
     {
         self.token = Some(Box::new(move |why| Box::pin(provider(why))));
+        self
+    }
+
+    /// What the handshake names as the server, for a client of [`Client::builder_with`]: a proxy
+    /// or a TLS stream may need it. `wss://` is fine here, since the connector brings the TLS.
+    pub fn address(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.url);
         self
     }
 

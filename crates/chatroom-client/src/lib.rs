@@ -15,9 +15,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A byte on its way in meets [`connection`], [`core`] (the client's memory), then what it is for:
-//! [`replica`] for topics, [`action`] for the outcomes of own changes, [`call`] and [`service`] for
-//! functions, [`presence`] for who is there. Handles ([`topic`], [`kind`], [`listener`]) write into
+//! A byte on its way in meets `connection`, `core` (the client's memory), then what it is for:
+//! `replica` for topics, `action` for the outcomes of own changes, `call` and `service` for
+//! functions, `presence` for who is there. Handles (`topic`, `kind`, `listener`) write into
 //! the same memory. `replica.rs` and `cursor.rs` are pure; no code of the application runs under
 //! the lock of the memory nor on the connection's task, so anything may be called or awaited from
 //! anywhere.

@@ -176,12 +176,11 @@ impl Drop for Listening {
             }
             gone
         });
-        // A call that is under way has the function; it is not called again.
-        if let Some(listener) = gone
-            && let Ok(mut function) = listener.function.try_lock()
-        {
-            *function = None;
-        }
+        // A round that is under way finds nothing to call any more. The function is the
+        // application's, and is dropped where nothing is locked.
+        let function =
+            gone.and_then(|listener| listener.function.try_lock().ok().and_then(|mut function| function.take()));
+        drop(function);
     }
 }
 
@@ -224,8 +223,7 @@ impl Listeners {
 struct Round {
     name: TopicName,
     update: RawUpdate,
-    /// Each with whether the update is the first it hears.
-    listeners: Vec<(u64, Listener)>,
+    listeners: Vec<Listener>,
 }
 
 impl crate::core::Core {
@@ -243,13 +241,9 @@ impl crate::core::Core {
             {
                 self.tokens.push_back((name.clone(), cursor));
             }
-            let told: Vec<(u64, Listener)> = match &update {
-                Some(_) => listeners.list.iter().map(|(id, listener)| (*id, listener.clone())).collect(),
-                None => {
-                    let fresh = listeners.list.iter().filter(|(_, listener)| listener.fresh);
-                    fresh.map(|(id, listener)| (*id, listener.clone())).collect()
-                }
-            };
+            // Without an update only those are called that were told nothing yet.
+            let told = listeners.list.values().filter(|listener| update.is_some() || listener.fresh);
+            let told: Vec<Listener> = told.cloned().collect();
             let update = match update {
                 Some(update) => update,
                 None if told.is_empty() => continue,
@@ -258,18 +252,9 @@ impl crate::core::Core {
                     None => continue,
                 },
             };
-            for (id, _) in &told {
-                if let Some(listener) = listeners.list.get_mut(id) {
-                    listener.fresh = false;
-                }
-            }
+            listeners.list.values_mut().for_each(|listener| listener.fresh = false);
             return Some(Round { name, update, listeners: told });
         }
-    }
-
-    fn is_listening(&self, name: &TopicName, listener: u64) -> bool {
-        let listeners = self.topics.get(name).and_then(|entry| entry.listeners.as_ref());
-        listeners.is_some_and(|listeners| listeners.list.contains_key(&listener))
     }
 }
 
@@ -291,26 +276,18 @@ pub(crate) async fn dispatch(shared: Arc<Shared>) {
 }
 
 fn run(shared: &Arc<Shared>, round: Round) {
-    for (id, listener) in round.listeners {
-        if !shared.with(|core| core.is_listening(&round.name, id)) {
-            continue;
-        }
-        let mut update = round.update.clone();
-        let event = matches!(*update.value, TopicValue::Event);
-        if listener.fresh && !event {
-            update = update.into_snapshot();
-        }
+    let event = matches!(*round.update.value, TopicValue::Event);
+    for listener in round.listeners {
+        let update = round.update.clone();
+        let update = if listener.fresh && !event { update.into_snapshot() } else { update };
         let mut function = listener.function.lock().unwrap_or_else(PoisonError::into_inner);
+        // Removed since the round began.
         let Some(call) = function.as_mut() else {
             continue;
         };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| call(update))) {
             let reason = panic_text(&*panic);
             shared.notice(Notice::ListenerPanicked { topic_name: round.name.to_string(), reason });
-        }
-        // The guard may have been dropped within the call.
-        if !shared.with(|core| core.is_listening(&round.name, id)) {
-            *function = None;
         }
     }
 }

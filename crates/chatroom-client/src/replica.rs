@@ -514,6 +514,11 @@ impl Replica {
         self.mirrors.len()
     }
 
+    /// How many readers there are.
+    pub(crate) fn readers(&self) -> usize {
+        self.mirrors.values().map(|mirror| mirror.cursors.len()).sum()
+    }
+
     /// Starts to read a topic: its value first, then its changes.
     pub(crate) fn follow(&mut self, name: &TopicName) -> CursorId {
         self.next_cursor += 1;

@@ -353,3 +353,76 @@ fn sequence(fields: &Fields<'_>, name: &str) -> Result<Sequence, Refusal> {
 fn code(fields: &Fields<'_>) -> Result<u32, Refusal> {
     u32::try_from(number(fields, "code")?).map_err(|_| Refusal::new(Code::OutOfRange, "a code has at most 32 bits"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Change, IntChange, WireChange};
+    use crate::reply::{ActionPart, HelloV1, InReplyTo, RejectV1, ServerMessage, UpdateChange};
+    use crate::{TopicValue, V1_JSON};
+
+    #[track_caller]
+    fn check(message: &ServerMessage<'_>, expected: &str) {
+        let payload = message.frame().payload();
+        let text = std::str::from_utf8(&payload).unwrap();
+        assert_eq!(format!("{:?}", Heard::parse(text).unwrap()), expected, "{text}");
+    }
+
+    #[test]
+    fn what_a_server_writes_is_read() {
+        let (change, id) = (Change::Int(IntChange::Add(1)), ChangeId::Number(5));
+        let (sequence, by, wire) = (Sequence(3), ClientId(2), WireChange { change: &change, id: &id });
+        let raw = r#"RawValue({"type":"add","value":1,"id":5})"#;
+        let (topic_name, value) = ("t", TopicValue::Int(4));
+        check(
+            &ServerMessage::Subscribed { topic_name, r#type: TopicType::Int, value: &value, sequence },
+            r#"Subscribed { topic_name: TopicName("t"), topic_type: Int, value: RawValue(4), sequence: Sequence(3) }"#,
+        );
+        let place = Place { sequence, previous: Sequence(1), by };
+        check(
+            &ServerMessage::Update { topic_name, change: UpdateChange::Change(wire), place: Some(place) },
+            &format!("Update {{ topic_name: TopicName(\"t\"), change: {raw}, place: {place:?} }}"),
+        );
+        let parts =
+            vec![ActionPart { topic_name, change: WireChange { change: &change, id: &id }, previous: sequence }];
+        check(
+            &ServerMessage::Action { action_id: &id, sequence, by, changes: parts },
+            &format!(
+                "Action {{ action_id: Number(5), sequence: Sequence(3), by: ClientId(2), changes: [HeardPart {{ \
+                 topic_name: TopicName(\"t\"), change: {raw}, previous: Sequence(3) }}] }}"
+            ),
+        );
+        check(&ServerMessage::Accepted { id: &id, sequence }, "Accepted { id: Number(5), sequence: Sequence(3) }");
+        let v1 = Some(RejectV1 { code: 206, retryable: false, action_id: None });
+        check(
+            &ServerMessage::RejectUpdate { topic_name, change: RawValue::NULL, reason: "r", v1 },
+            "RejectUpdate { topic_name: \"t\", change: RawValue(null), reason: \"r\", code: 206, retryable: false, \
+             action_id: None }",
+        );
+        let in_reply_to = InReplyTo { r#type: Some("cancel"), request_id: Some(&id), ..InReplyTo::default() };
+        check(
+            &ServerMessage::Error { code: 215, reason: "r", in_reply_to },
+            "Error { code: 215, reason: \"r\", about: About { kind: Some(\"cancel\"), topic_name: None, \
+             service_name: None, request_id: Some(Number(5)), action_id: None } }",
+        );
+    }
+
+    #[test]
+    fn a_hello_brings_the_limits() {
+        let limits = Limits { items: 7, ..Limits::default() };
+        let v1 = HelloV1 {
+            protocol: V1_JSON,
+            room: "main",
+            epoch: Epoch(1),
+            sequence: Sequence(9),
+            limits: &limits,
+            heartbeat_ms: 25,
+            resumed: None,
+        };
+        let payload = ServerMessage::Hello { id: ClientId(3), v1: Some(v1) }.frame().payload();
+        match Heard::parse(std::str::from_utf8(&payload).unwrap()).unwrap() {
+            Heard::Hello(hello) => assert_eq!((hello.id, hello.limits, hello.heartbeat_ms), (ClientId(3), limits, 25)),
+            other => panic!("{other:?}"),
+        }
+    }
+}

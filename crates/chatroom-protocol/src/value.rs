@@ -240,3 +240,42 @@ impl Serialize for TopicValue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: TopicType, text: &str, expected: Result<&str, Code>) {
+        let found = TopicValue::read(kind, text);
+        assert!(found.as_ref().is_ok_and(|value| value.kind() == kind) || found.is_err());
+        let written = found.map(|value| serde_json::to_string(&value).unwrap());
+        assert_eq!(written.as_deref().map_err(|refusal| refusal.code), expected, "{kind}: {text}");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for kind in TopicType::ALL {
+            let zero = TopicValue::zero(*kind);
+            assert_eq!(TopicValue::read(*kind, &serde_json::to_string(&zero).unwrap()).unwrap(), zero, "{kind}");
+        }
+        check(TopicType::Float, "1e300", Ok("1e+300"));
+        check(TopicType::Float, "2.0", Ok("2"));
+        check(TopicType::Set, r#"["b","a","b"]"#, Ok(r#"["a","b"]"#));
+        check(TopicType::Dict, r#"{"__proto__":1}"#, Ok(r#"{"__proto__":1}"#));
+        check(TopicType::Presence, r#"{"7":[1]}"#, Ok(r#"{"7":[1]}"#));
+    }
+
+    #[test]
+    fn what_is_of_another_type_is_refused() {
+        check(TopicType::Int, "1.5", Err(Code::BadType));
+        check(TopicType::Int, "\"1\"", Err(Code::BadType));
+        check(TopicType::Bool, "1", Err(Code::BadType));
+        check(TopicType::List, "{}", Err(Code::BadType));
+        check(TopicType::Dict, "[]", Err(Code::BadType));
+        check(TopicType::String, "\"\\ud800\"", Err(Code::BadUnicode));
+        check(TopicType::Presence, r#"{"me":1}"#, Err(Code::BadType));
+        check(TopicType::Presence, r#"{"+7":1}"#, Err(Code::BadType));
+        check(TopicType::Generic, "1 2", Err(Code::Malformed));
+    }
+}

@@ -146,6 +146,10 @@ impl Connection {
                 }
                 self.delayed.get_or_insert_default();
                 self.release(inbox);
+                if self.closing.is_none() {
+                    // What was read while the freeze began.
+                    self.parse(inbox);
+                }
             }
             self.fill(inbox);
             if let Some(closing) = &self.closing
@@ -199,6 +203,7 @@ impl Connection {
                             self.pinged = false;
                             match &self.closing {
                                 Some(closing) if closing.deaf => self.parser.discard(),
+                                None if faults.are_frozen() => {}
                                 _ => self.parse(inbox),
                             }
                         }

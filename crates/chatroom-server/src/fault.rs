@@ -80,6 +80,11 @@ impl Faults {
         Some(*state)
     }
 
+    /// Whether nothing may pass now.
+    pub(crate) fn are_frozen(&self) -> bool {
+        self.state().is_some_and(|state| state.dropped || state.frozen_until.is_some())
+    }
+
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }

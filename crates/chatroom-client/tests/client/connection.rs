@@ -415,3 +415,39 @@ async fn a_deleted_topic_is_removed_until_it_is_opened_again() {
     assert_eq!(again.loaded().await.unwrap(), 0);
     assert_eq!(score.value(), Some(0));
 }
+
+/// An answer to an earlier registration of a name says nothing of the present one.
+#[tokio::test(start_paused = true)]
+async fn each_registration_gets_its_own_answer() {
+    let (builder, mut server) = played();
+    let room = builder.start().unwrap();
+    let mut side = server.greet(1).await;
+    room.online().await.unwrap();
+    let handler = |_: chatroom_client::Call<Value>| async { Ok::<_, String>(1) };
+    let mut notices = room.notices();
+    drop(room.provide("sum", handler).start().unwrap());
+    let second = room.provide("sum", handler).start().unwrap();
+    for kind in ["register_service", "unregister_service", "register_service"] {
+        side.hear_of(kind).await;
+    }
+    let about = json!({"type": "register_service", "service_name": "sum"});
+    side.say("error", json!({"code": 218, "reason": "the first", "in_reply_to": about})).await;
+    side.say("registered", json!({"service_name": "sum"})).await;
+    second.ready().await.unwrap();
+
+    // Refused after a reconnect: the application is told, and asked again the time after.
+    side.close(1001).await;
+    let mut side = server.greet(2).await;
+    side.hear_of("register_service").await;
+    side.say("error", json!({"code": 218, "reason": "full", "in_reply_to": about})).await;
+    let Notice::RegistrationRefused(told) = notices.recv().await.unwrap() else {
+        panic!("another notice");
+    };
+    assert_eq!(told.reason, "full");
+    assert_eq!(second.ready().await.unwrap_err().reason, "full");
+    side.close(1001).await;
+    let mut side = server.greet(3).await;
+    side.hear_of("register_service").await;
+    side.say("registered", json!({"service_name": "sum"})).await;
+    second.ready().await.unwrap();
+}

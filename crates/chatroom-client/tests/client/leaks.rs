@@ -17,6 +17,13 @@ async fn a_thousand_opens_and_drops_leave_nothing() {
             topic.loaded().await.unwrap();
         }
     }
+    let topic = room.topic::<Int>("topic").unwrap();
+    for _ in 0..1_000 {
+        let _stream = topic.changes();
+        let _listening = topic.on(|_| {});
+    }
+    assert_eq!((room.holdings().readers, room.holdings().listeners), (0, 0));
+    drop(topic);
     until("nothing is held", || room.holdings() == Default::default()).await;
     counts(&server, "nothing is subscribed", |counts| counts.subscriptions == 0 && counts.topics == 0);
 }

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// How long a test waits for a condition before it fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) async fn client(server: &TestServer) -> Client {
     Client::connect(&format!("ws://{}", server.address)).await.unwrap()
@@ -41,11 +41,17 @@ pub(crate) struct Link {
     address: SocketAddr,
     copying: Arc<Mutex<Vec<AbortHandle>>>,
     deaf: watch::Sender<bool>,
+    shut: watch::Sender<bool>,
 }
 
 impl Link {
     pub(crate) fn new(server: &TestServer) -> Self {
-        Self { address: server.address, copying: Arc::default(), deaf: watch::Sender::new(false) }
+        Self {
+            address: server.address,
+            copying: Arc::default(),
+            deaf: watch::Sender::new(false),
+            shut: watch::Sender::new(false),
+        }
     }
 
     pub(crate) fn builder(&self) -> Builder {
@@ -55,6 +61,9 @@ impl Link {
     }
 
     async fn open(self) -> io::Result<DuplexStream> {
+        if *self.shut.borrow() {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         let mut server = TcpStream::connect(self.address).await?;
         let (near, mut far) = duplex(64 << 10);
         let mut deaf = self.deaf.subscribe();
@@ -74,6 +83,11 @@ impl Link {
     /// Cuts the connection.
     pub(crate) fn cut(&self) {
         self.copying.lock().unwrap().drain(..).for_each(|task| task.abort());
+    }
+
+    /// Refuses new connections, or takes them again.
+    pub(crate) fn shut(&self, shut: bool) {
+        self.shut.send_replace(shut);
     }
 
     /// Lets nothing through any more, in silence; or lets new connections through again.

@@ -93,7 +93,7 @@ impl StringChange {
 
     /// The edit as the seed dialect knows it: inserts and deletes, one after the other.
     ///
-    /// `inverse` is what [`Self::apply`] returned; it holds the texts that were deleted. A `set`
+    /// `inverse` is what `apply` returned; it holds the texts that were deleted. A `set`
     /// has no such form.
     #[must_use]
     pub fn steps(&self, inverse: Option<&Self>) -> Vec<Step> {

@@ -57,7 +57,7 @@ cursors.on((present, change, { by, sequence }) => {
   if (loaded && came.some((id) => Number(id) !== room.id)) restart($('#door'), 'swing');
   loaded ||= by === room.id;
 });
-sharePointer($('#room'), (entry) => cursors.set(entry));
+sharePointer($('#room'), (entry) => cursors.put(entry));
 
 room.on('state', showState);
 showState();
