@@ -1,8 +1,9 @@
 //! The server as an embedding program sees it.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use chatroom_engine::{ConnectionId, Counts, Time};
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     /// Becomes true when the server is to end.
     pub(crate) ending: watch::Sender<bool>,
     pub(crate) alive: Alive,
+    /// The first address it serves at.
+    pub(crate) address: OnceLock<SocketAddr>,
     next_connection: AtomicU64,
 }
 
@@ -70,6 +73,7 @@ impl Server {
             started: clock.now(),
             ending: watch::Sender::new(false),
             alive: Alive::default(),
+            address: OnceLock::new(),
             next_connection: AtomicU64::new(1),
         };
         Self { shared: Arc::new(shared) }
@@ -78,6 +82,10 @@ impl Server {
     /// Serves connections of `listener` until `shutdown` is ready, then says goodbye to all clients
     /// and returns when they are gone.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        if let Ok(address) = listener.local_addr() {
+            // A second listener is one more way to the same rooms.
+            let _ = self.shared.address.set(address);
+        }
         listener::serve(self.shared.clone(), listener, shutdown).await;
     }
 

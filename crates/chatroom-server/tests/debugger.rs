@@ -51,6 +51,7 @@ fn page(server: &TestServer) -> Page {
     page.send(&json!({"type": "hello"}));
     let hello = page.receive_of("hello");
     assert_eq!(hello["limits"]["entries"], 2000, "{hello}");
+    assert_eq!(hello["address"], server.address.to_string(), "{hello}");
     page.send(&json!({"type": "watch", "room": "main"}));
     let room = page.receive_of("room");
     assert_eq!(room["room"], "main", "{room}");

@@ -163,7 +163,7 @@ impl Feed {
             pages: Vec::new(),
             told: Told::default(),
             flush_at: now,
-            second_at: now,
+            second_at: now + SECOND,
             second_began: now,
             began: now,
         }

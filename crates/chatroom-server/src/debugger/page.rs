@@ -47,6 +47,9 @@ pub(crate) struct Page {
 enum Message<'a> {
     Hello {
         version: &'a str,
+        /// Where clients connect; nothing for a server that is mounted in another.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
         started_ms: u64,
         now_ms: u64,
         rooms: Vec<super::hub::RoomRow>,
@@ -197,6 +200,7 @@ impl Page {
                 *greeted = true;
                 Some(Frame::json(&Message::Hello {
                     version: env!("CARGO_PKG_VERSION"),
+                    address: self.shared.address.get().map(ToString::to_string),
                     started_ms: self.shared.started_ms(),
                     now_ms: self.shared.now_ms(),
                     rooms: self.shared.hub().rooms(ROOMS),
