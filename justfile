@@ -35,6 +35,7 @@ fuzz target:
     mkdir -p fuzz/found/{{target}}
     cargo +nightly fuzz run {{target}} fuzz/found/{{target}} fuzz/corpus/{{target}}
 
-# The tables in docs/protocol.md, from the types
+# The tables in docs/protocol.md, from the types, and the code in documents, from its files
 docs:
     UPDATE_DOCS=1 cargo test -p chatroom-protocol -- --test-threads 1
+    UPDATE_DOCS=1 cargo xtask tidy
