@@ -8,16 +8,19 @@ export class Server {
   address = '';
   debugger = '';
   #binary;
+  #host;
   #child;
 
-  constructor(binary) {
+  /** The debugger listens on `host`; beyond loopback it asks for a token. */
+  constructor(binary, host = '127.0.0.1') {
     this.#binary = binary;
+    this.#host = host;
   }
 
   /** Starts it on free ports, or on those it had. */
   async start() {
     const port = (address) => (address ? new URL(address).port : '0');
-    this.#child = spawn(this.#binary, ['--memory', '--listen', `127.0.0.1:${port(this.address)}`, '--debugger', `127.0.0.1:${port(this.debugger)}`], {
+    this.#child = spawn(this.#binary, ['--memory', '--listen', `127.0.0.1:${port(this.address)}`, '--debugger', `${this.#host}:${port(this.debugger)}`], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let printed = '';

@@ -53,6 +53,11 @@ fn the_debugger_shows_and_does_what_happens() {
 }
 
 #[test]
+fn the_debugger_lets_in_who_has_the_token() {
+    run("access.mjs", env!("CARGO_BIN_EXE_chatroom"));
+}
+
+#[test]
 fn two_browsers_share_the_counter_of_ten_lines() {
     let allowed_origins = AllowedOrigins::parse(["*"]).unwrap();
     check("counter.mjs", Config { allowed_origins, ..Config::default() });
