@@ -182,6 +182,10 @@ impl Host {
                 let content = json!({"topic_name": &topic_name, "type": topic_type.name()});
                 let message = json!({"type": "subscribe", "content": content}).to_string();
                 let key = format!("subscribe {topic_name}");
+                if self.asked.contains_key(&key) {
+                    fail(outcome, Code::Busy, format!("{topic_name} is being created already"));
+                    return None;
+                }
                 self.asked.insert(key, Asked::Creating { topic_name, value, outcome });
                 return Some(message);
             }

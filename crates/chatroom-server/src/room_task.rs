@@ -17,7 +17,7 @@ use crate::builder::OnCommit;
 use crate::clock::Clock;
 use crate::debugger::{Feed, Sight};
 use crate::fault::{Fault, Faults};
-use crate::host::{HOST, Host};
+use crate::host::{Ask, HOST, Host, Undone};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::rooms::{Rooms, Told};
@@ -183,6 +183,11 @@ impl RoomTask {
                 let _ = answer.send(self.room.counts());
             }
             Told::Said { message } => self.handle(Input::Received { connection: HOST, message: &message }),
+            Told::Ask { ask: Ask::Create { topic_name, .. }, outcome } if self.room.topic(&topic_name).is_some() => {
+                let reason = format!("there is a topic {topic_name} already");
+                // Whoever asked may be gone.
+                let _ = outcome.send(Err(Undone { code: Code::Precondition.number().into(), reason }));
+            }
             Told::Ask { ask, outcome } => {
                 if let Some(message) = self.host.as_mut().and_then(|host| host.ask(ask, outcome)) {
                     self.handle(Input::Received { connection: HOST, message: &message });

@@ -194,6 +194,8 @@ fn a_topic_is_inspected_and_edited() {
         "type": "create", "id": 1, "topic_name": "cards", "topic_type": "list", "value": ["a"]}),
     );
     assert_eq!(made["ok"], true, "{made}");
+    let again = json!({"type": "create", "id": 8, "topic_name": "cards", "topic_type": "list"});
+    assert_eq!(result(&mut page, &again)["error"]["name"], "precondition", "its value would be lost");
     subscribe(&mut client, "cards", "list");
     page.send(&json!({"type": "inspect", "topic_name": "cards"}));
     let topic = page.receive_of("topic");

@@ -346,6 +346,10 @@ impl Feed {
         self.told.clients = sight.members.keys().copied().take(ROWS).collect();
         self.topics.retain(|name, _| sight.room.topic(name).is_some());
         self.received.retain(|connection, _| sight.members.contains_key(connection));
+        // What is gone is remembered for a while: it may come back.
+        if self.services.len() > 2 * counts.services + ROWS {
+            self.services.retain(|name, _| sight.room.service(name, 0).is_some());
+        }
         // Calls of services that are gone leave in other ways than by an answer.
         if self.calls.len() > 2 * counts.calls + LISTED {
             let oldest = moment - Duration::from_secs(900);

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::routing::get;
 use bytes::Bytes;
 
+use super::hub::PAGES;
 use super::page::Page;
 use crate::assets;
 use crate::handshake::{Handshake, Socket, subprotocols};
@@ -52,13 +53,16 @@ async fn socket(State(shared): State<Arc<Shared>>, mut request: Request) -> Resp
         Ok(handshake) => handshake,
         Err(refused) => return *refused,
     };
+    let Some(place) = shared.hub().place() else {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, format!("{PAGES} pages are open; close one\n"));
+    };
     let alive = shared.alive.one();
     handshake.answer(Some(PROTOCOL), async move |socket| {
         match socket {
             Socket::Tcp(stream, early) => Page::run(shared, stream, early).await,
             Socket::Other(stream) => Page::run(shared, stream, Bytes::new()).await,
         }
-        drop(alive);
+        drop((alive, place));
     })
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chatroom_protocol::{RoomName, Sequence};
 use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::feed::PageId;
 
@@ -19,10 +20,20 @@ pub(crate) struct RoomRow {
     pub(crate) sequence: Sequence,
 }
 
-#[derive(Debug, Default)]
+/// How many pages may be open.
+pub(crate) const PAGES: usize = 64;
+
+#[derive(Debug)]
 pub(crate) struct Hub {
     rooms: Mutex<BTreeMap<RoomName, RoomRow>>,
     next_page: AtomicU64,
+    pages: Arc<Semaphore>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { rooms: Mutex::default(), next_page: AtomicU64::default(), pages: Arc::new(Semaphore::new(PAGES)) }
+    }
 }
 
 impl Hub {
@@ -37,6 +48,11 @@ impl Hub {
     /// The first `count` rooms.
     pub(crate) fn rooms(&self, count: usize) -> Vec<RoomRow> {
         self.lock().values().take(count).cloned().collect()
+    }
+
+    /// A place for one more page, if there is one.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.pages.clone().try_acquire_owned().ok()
     }
 
     pub(crate) fn next_page(&self) -> PageId {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::command::{BadCommand, Command};
 use super::feed::{PageId, ToPage, Wish};
@@ -23,7 +23,9 @@ use crate::websocket::{Close, Parsed, Parser};
 /// The largest command.
 const COMMAND_BYTES: usize = 4 << 20;
 /// Messages for a page that reads slowly; what does not fit is made up for by a whole state.
-const WAITING: usize = 64;
+const WAITING: usize = 16;
+/// How long a page may read nothing.
+const STALLED: Duration = Duration::from_secs(30);
 /// Results that a page may wait for.
 const RESULTS: usize = 64;
 /// How many rooms are listed.
@@ -137,7 +139,7 @@ impl Page {
                     Ok(Some(Parsed::Text(text))) => match Command::parse(&text) {
                         Ok(command) => {
                             if let Some(message) = self.obey(command, &mut greeted).await {
-                                writer.write_all(message.bytes()).await?;
+                                write(&mut writer, message.bytes()).await?;
                             }
                             if !self.known {
                                 return Ok(Some(Close { code: REFUSED, reason: "the token is not right".into() }));
@@ -145,11 +147,11 @@ impl Page {
                         }
                         Err(BadCommand { id, reason }) => {
                             let error = Some(Failure::new(Code::Malformed.number().into(), reason));
-                            writer.write_all(result(id, None, None, None, error).bytes()).await?;
+                            write(&mut writer, result(id, None, None, None, error).bytes()).await?;
                         }
                     },
                     Ok(Some(Parsed::Closed)) => {
-                        writer.write_all(&parser.answers()).await?;
+                        write(&mut writer, &parser.answers()).await?;
                         return Ok(None);
                     }
                     Ok(None) => break,
@@ -157,22 +159,22 @@ impl Page {
                 }
             }
             let answers = parser.answers();
-            writer.write_all(&answers).await?;
+            write(&mut writer, &answers).await?;
             tokio::select! {
                 count = read_into(&mut reader, parser) => if count? == 0 {
                     return Ok(None);
                 },
                 Some(message) = messages.recv() => {
                     let message = RawValue::from_string(message.to_string()).unwrap_or_else(|_| RawValue::NULL.to_owned());
-                    writer.write_all(Frame::json(&message).bytes()).await?;
+                    write(&mut writer, Frame::json(&message).bytes()).await?;
                 }
                 _ = second.tick(), if greeted => {
                     let rooms = self.shared.hub().rooms(ROOMS);
-                    writer.write_all(Frame::json(&Message::Rooms { rooms, now_ms: self.shared.now_ms() }).bytes()).await?;
+                    write(&mut writer, Frame::json(&Message::Rooms { rooms, now_ms: self.shared.now_ms() }).bytes()).await?;
                 }
                 () = ended(&mut ending) => {
                     let reason = "the server is shutting down";
-                    writer.write_all(Frame::json(&Message::Goodbye { reason }).bytes()).await?;
+                    write(&mut writer, Frame::json(&Message::Goodbye { reason }).bytes()).await?;
                     return Ok(Some(Close { code: 1001, reason: reason.into() }));
                 }
             }
@@ -321,6 +323,11 @@ fn result(
     error: Option<Failure>,
 ) -> Frame {
     Frame::json(&message(id, value, sequence, took_ms, error))
+}
+
+/// Writes, or gives up on a page that reads nothing.
+async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
+    timeout(STALLED, writer.write_all(bytes)).await?
 }
 
 /// Compares in a time that does not tell where the first difference is.

@@ -13,6 +13,8 @@ use crate::room_task::Member;
 const PREVIEW_BYTES: usize = 120;
 /// How many names and calls a row lists.
 pub(crate) const LISTED: usize = 100;
+/// How many providers of a service are counted apart.
+const PROVIDERS: usize = 1_000;
 /// How many calls of a service its latencies are taken from.
 const RECENT_CALLS: usize = 512;
 
@@ -98,7 +100,10 @@ impl ServiceCounts {
         if let Some(took) = took {
             self.recent.add(took, RECENT_CALLS);
         }
-        if let Some(provider) = provider {
+        // A provider that was lost may still be named by the calls it had.
+        if let Some(provider) =
+            provider.filter(|own| self.providers.len() < PROVIDERS || self.providers.contains_key(own))
+        {
             let (calls, errors) = self.providers.entry(provider).or_default();
             *calls += 1;
             *errors += u64::from(failed);
