@@ -59,7 +59,12 @@ try {
 
   step = 'a client is frozen: what it sends waits';
   await other.keyboard.press('4');
-  await other.waitForFunction((name) => [...document.querySelectorAll('.clients .row')].find(({ textContent }) => textContent.includes(name))?.click() ?? document.querySelector('.faults'), { timeout: TIMEOUT_MS, polling: 100 }, 'ann');
+  await other.waitForFunction((name) => {
+    const row = [...document.querySelectorAll('.clients .main .row:not([hidden])')].find(({ textContent }) => textContent.includes(name));
+    row?.click();
+    return row;
+  }, { timeout: TIMEOUT_MS, polling: 50 }, 'ann');
+  await says(other, '.clients .side-body', 'arena/score');
   await fault(other, 'Freeze');
   await says(other, '.clients', 'frozen');
   const bob = await enter(server.address, 'bob', 'arena');
