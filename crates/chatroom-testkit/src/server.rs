@@ -1,6 +1,6 @@
 //! A real server on port 0, on its own thread.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -50,6 +50,19 @@ impl TestServer {
     /// When the machine refuses a runtime or a port.
     #[must_use]
     pub fn serve(server: Server) -> Self {
+        Self::serve_at(server, (Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Starts a server where another one was.
+    ///
+    /// # Panics
+    /// When the machine refuses a runtime, or somebody else took the port.
+    #[must_use]
+    pub fn start_at(address: SocketAddr) -> Self {
+        Self::serve_at(Server::new(Config::default()), address)
+    }
+
+    fn serve_at(server: Server, address: SocketAddr) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();
         let serving = server.clone();
@@ -57,7 +70,7 @@ impl TestServer {
             let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
             let handle = runtime.handle().clone();
             runtime.block_on(async move {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                let listener = TcpListener::bind(address).await.expect("a free port");
                 let page = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 let addresses = [&listener, &page].map(|listener| listener.local_addr().expect("an address"));
                 ready.send((addresses, handle)).expect("the starter waits");

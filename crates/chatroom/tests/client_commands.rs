@@ -129,6 +129,22 @@ fn watch_prints_changes_as_they_happen() {
 }
 
 #[test]
+fn a_watch_outlives_its_server() {
+    let mut server = TestServer::default();
+    check(&server, &["set", "n", "5"], 0, "", "");
+    let mut watch = Running::start(chatroom(&server).args(["watch", "n"]));
+    let mut lines = BufReader::new(watch.0.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "n  is  5");
+    let address = server.address;
+    server.stop();
+    // The room has forgotten the topic; the watch knows what it was.
+    let server = TestServer::start_at(address);
+    assert_eq!(lines.next().unwrap().unwrap(), "n  is  0");
+    check(&server, &["set", "n", "6"], 0, "", "");
+    assert!(lines.next().unwrap().unwrap().starts_with("n  set 6  by "), "it goes on");
+}
+
+#[test]
 fn a_shell_command_answers_calls() {
     let server = TestServer::default();
     let provide =

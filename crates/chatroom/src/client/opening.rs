@@ -6,17 +6,18 @@ use chatroom_client::{
 
 use crate::arguments::Failure;
 
-/// A topic that exists, or that exists from now on because `kind` says what it is.
+/// A topic that is there, or that is made because `kind` says what it is.
 pub(crate) struct Opened {
     pub(crate) topic: Topic<Untyped>,
     /// What made it keeps it there.
-    _maker: Option<Box<dyn Send>>,
+    _maker: Box<dyn Send>,
 }
 
-pub(crate) async fn existing(room: &Client, name: &str) -> Result<Opened, Failure> {
+/// The type of a topic that exists.
+pub(crate) async fn existing(room: &Client, name: &str) -> Result<TopicType, Failure> {
     let topic = room.untyped(name).map_err(|error| Failure::usage(error.reason))?;
     topic.loaded().await.map_err(|error| Failure::refused(format!("{}: {}", error.code.name(), error.reason)))?;
-    Ok(Opened { topic, _maker: None })
+    topic.topic_type().ok_or_else(|| Failure::refused(format!("the room does not say what {name} is")))
 }
 
 pub(crate) async fn opened(room: &Client, name: &str, kind: TopicType) -> Result<Opened, Failure> {
@@ -33,7 +34,7 @@ pub(crate) async fn opened(room: &Client, name: &str, kind: TopicType) -> Result
         TopicType::Presence => make::<Presence>(room, name).await,
     }?;
     let topic = room.untyped(name).map_err(|error| Failure::usage(error.reason))?;
-    Ok(Opened { topic, _maker: Some(maker) })
+    Ok(Opened { topic, _maker: maker })
 }
 
 async fn make<K: Kind + 'static>(room: &Client, name: &str) -> Result<Box<dyn Send>, Failure> {

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::output::{self, BAD, DIM, NAME, VERB};
-use super::remote::connect;
+use super::remote::{connect, tell_state};
 use crate::arguments::{Failure, Provide};
 
 /// The longest answer that is read from a command.
@@ -42,20 +42,14 @@ pub(crate) async fn run(provide: &Provide) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::refused(format!("{}: {}", error.code.name(), error.reason)))?;
     output::note(format!("{DIM}providing{DIM:#} {NAME}{}{NAME:#}{DIM}; end with Ctrl-C{DIM:#}", provide.service));
+    tokio::spawn(tell_state(room.clone()));
     let mut states = room.watch_state();
-    loop {
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => {
-                return result.map_err(|error| Failure::runtime(format!("cannot wait for Ctrl-C: {error}")));
-            }
-            Ok(()) = states.changed() => {
-                let state = states.borrow_and_update().clone();
-                if state.is_closed() {
-                    return Err(Failure::unreachable(state.reason));
-                }
-                output::note(format!("{DIM}{} {}{DIM:#}", state.connectivity.name(), state.reason));
-            }
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => {
+            result.map_err(|error| Failure::runtime(format!("cannot wait for Ctrl-C: {error}")))
         }
+        // The client itself is among those that hold the sender.
+        Ok(state) = states.wait_for(|state| state.is_closed()) => Err(Failure::unreachable(state.reason.clone())),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use chatroom_client::{CallError, Client, Code, ConnectionError, Rejected, TokenError};
+use chatroom_client::{CallError, Client, Code, ConnectionError, Connectivity, Rejected, State, TokenError};
 
+use super::output::{self, BAD, DIM, VERB};
 use crate::arguments::{Failure, Remote};
 
 /// Connects, or says why not.
@@ -41,6 +42,27 @@ fn unreachable(remote: &Remote, error: &ConnectionError) -> Failure {
         "cannot connect to {}: {}; start a server with `chatroom`, or name another with --url",
         remote.url, error.reason
     ))
+}
+
+/// Says when the connection is lost and when it is back.
+pub(crate) async fn tell_state(room: Client) {
+    let mut states = room.watch_state();
+    let mut lost = false;
+    while states.changed().await.is_ok() {
+        let State { connectivity, reason, .. } = states.borrow_and_update().clone();
+        match connectivity {
+            Connectivity::Offline if !lost => {
+                lost = true;
+                output::note(format!("{BAD}offline{BAD:#} {DIM}{reason}; trying to come back{DIM:#}"));
+            }
+            Connectivity::Online if lost => {
+                lost = false;
+                output::note(format!("{VERB}online{VERB:#} {DIM}again{DIM:#}"));
+            }
+            Connectivity::NeedsAuth => output::note(format!("{BAD}needs_auth{BAD:#} {DIM}{reason}{DIM:#}")),
+            _ => {}
+        }
+    }
 }
 
 /// A change that did not go through.

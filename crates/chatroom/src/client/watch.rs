@@ -1,12 +1,12 @@
 //! `chatroom watch`.
 
-use chatroom_client::{Cause, Change, Client, Connectivity, State, Status, TopicValue, Untyped, Update};
+use chatroom_client::{Cause, Change, Status, TopicValue, Untyped, Update};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::opening::{Opened, existing, opened};
-use super::output::{self, BAD, DIM, NAME, VERB};
-use super::remote::connect;
+use super::output::{self, DIM, NAME, VERB};
+use super::remote::{connect, tell_state};
 use super::table::{shortened, terminal_width};
 use crate::arguments::{Failure, Watch};
 
@@ -19,10 +19,12 @@ pub(crate) async fn run(watch: &Watch) -> Result<(), Failure> {
     let room = connect(&watch.remote).await?;
     let (lines, mut came) = mpsc::channel(WAITING);
     for name in &watch.topics {
-        let opened = match watch.kind {
-            Some(kind) => opened(&room, name, kind).await?,
+        let kind = match watch.kind {
+            Some(kind) => kind,
             None => existing(&room, name).await?,
         };
+        // With its type the topic is made anew in a room that has lost it, so the watch goes on.
+        let opened = opened(&room, name, kind).await?;
         tokio::spawn(follow(opened, lines.clone(), watch.json));
     }
     drop(lines);
@@ -66,27 +68,6 @@ async fn follow(opened: Opened, lines: mpsc::Sender<Result<String, Failure>>, as
                     return;
                 }
             }
-        }
-    }
-}
-
-/// Says when the connection is lost and when it is back.
-async fn tell_state(room: Client) {
-    let mut states = room.watch_state();
-    let mut lost = false;
-    while states.changed().await.is_ok() {
-        let State { connectivity, reason, .. } = states.borrow_and_update().clone();
-        match connectivity {
-            Connectivity::Offline if !lost => {
-                lost = true;
-                output::note(format!("{BAD}offline{BAD:#} {DIM}{reason}; trying to come back{DIM:#}"));
-            }
-            Connectivity::Online if lost => {
-                lost = false;
-                output::note(format!("{VERB}online{VERB:#} {DIM}again{DIM:#}"));
-            }
-            Connectivity::NeedsAuth => output::note(format!("{BAD}needs_auth{BAD:#} {DIM}{reason}{DIM:#}")),
-            _ => {}
         }
     }
 }
