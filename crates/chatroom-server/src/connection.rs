@@ -218,7 +218,8 @@ impl Connection {
                 },
                 () = self.outbox.filled(), if takes => {}
                 () = ended(&mut ending), if self.closing.is_none() => self.say_goodbye(),
-                () = &mut changed => changed.set(faults.changed()),
+                // While it takes, the outbox wakes it.
+                () = &mut changed, if !takes => changed.set(faults.changed()),
                 () = &mut timer => {
                     if !self.time_passed() {
                         return Ok(());

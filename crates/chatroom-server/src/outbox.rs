@@ -200,6 +200,11 @@ impl Outbox {
         self.waiting().stale.extend(topics);
     }
 
+    /// Has the connection look around, although there is nothing to take.
+    pub(crate) fn wake(&self) {
+        self.filled.notify_one();
+    }
+
     /// Waits until there may be something to take.
     pub(crate) async fn filled(&self) {
         self.filled.notified().await;

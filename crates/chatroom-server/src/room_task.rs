@@ -237,7 +237,10 @@ impl RoomTask {
                 }
                 member.outbox.end(refusal);
             }
-            fault => member.faults.inflict(fault),
+            fault => {
+                member.faults.inflict(fault);
+                member.outbox.wake();
+            }
         }
         if let Some(feed) = &mut self.feed {
             feed.inflicted(client, fault, self.clock.now());
