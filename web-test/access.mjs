@@ -37,6 +37,7 @@ try {
   await page.goto(bare);
   await says(page, '#banner', 'Its token');
   await type(page, 'wrong');
+  await page.waitForSelector('#banner input:not([data-used])', { timeout: TIMEOUT_MS });
   await says(page, '#banner', 'Its token');
 
   step = 'the token is typed in';
@@ -103,7 +104,8 @@ async function says(page, selector, text) {
 
 async function type(page, token) {
   await page.waitForSelector('#banner input', { timeout: TIMEOUT_MS });
-  await page.$eval('#banner input', (input) => { input.value = ''; });
+  // The form of a refusal is another one than that of the refusal before.
+  await page.$eval('#banner input', (input) => { input.dataset.used = 'true'; });
   await page.type('#banner input', token);
   await page.keyboard.press('Enter');
 }

@@ -39,6 +39,8 @@ test('a response, its progress, and who asked', async () => {
   assert.deepEqual([asked[0], asked[2], progress], [caller.id, true, [0.5, { nearly: true }]]);
   assert.equal(await provider.call('sum', [4]), 4, 'its own service');
   registration.close();
+  // A round trip on its own connection: the server has heard it.
+  await provider.call('_chatroom/time');
   await assert.rejects(caller.call('sum', []), { name: 'no_provider', retryable: true, maybeExecuted: false });
 });
 
