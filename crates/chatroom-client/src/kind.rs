@@ -84,7 +84,7 @@ kinds! {
     /// Text that many edit at once. Positions and lengths count Unicode scalar values, as
     /// [`str::chars`] does.
     Text, Some(TopicType::String), String, |value| match value {
-        TopicValue::String(text) => Ok(text.as_str().to_owned()),
+        TopicValue::String(text) => Ok(text.to_string()),
         other => misfit(other),
     };
     /// An integer within ±(2^53 - 1), which every language's numbers hold exactly.

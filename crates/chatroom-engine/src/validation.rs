@@ -298,7 +298,7 @@ impl Room {
         let mut steps = change.steps(inverse);
         match (steps.len(), after) {
             (1, _) => steps.pop(),
-            (_, TopicValue::String(after)) => Some(Step::Set { value: after.as_str().to_owned() }),
+            (_, TopicValue::String(after)) => Some(Step::Set { value: after.to_string() }),
             _ => None,
         }
     }

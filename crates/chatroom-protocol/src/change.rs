@@ -3,25 +3,30 @@
 //! Each topic type has its file; a new type is one file and one line of each `match` here.
 
 mod dict;
+mod edit;
 mod event;
+mod invert;
 mod list;
 mod number;
 mod presence;
 mod register;
 mod set;
 mod string;
+mod transform;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 pub use dict::DictChange;
+pub use edit::Component;
 pub use event::EventChange;
 pub use list::ListChange;
 pub use number::{FloatChange, IntChange};
 pub use presence::PresenceChange;
 pub use register::{BoolChange, GenericChange};
 pub use set::SetChange;
-pub use string::{Component, Step, StringChange};
+pub use string::{Step, StringChange};
+pub use transform::{Side, carry, rectangle};
 
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;
@@ -177,6 +182,15 @@ impl Change {
             Self::Event(change) => change.write(map),
             Self::Presence(change) => change.write(map),
         }
+    }
+}
+
+/// The change without an id, as pushes and the vectors of merging write it.
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.write(&mut map)?;
+        map.end()
     }
 }
 

@@ -201,7 +201,7 @@ impl TopicValue {
     pub fn weight(&self) -> usize {
         match self {
             Self::Generic(value) => json::weight(value),
-            Self::String(text) => text.as_str().len(),
+            Self::String(text) => text.bytes(),
             Self::Int(_) | Self::Float(_) | Self::Bool(_) | Self::Event => 8,
             Self::List(items) => items.iter().map(json::weight).sum(),
             Self::Set(items) => items.values().map(json::weight).sum(),
@@ -216,7 +216,7 @@ impl Serialize for TopicValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Generic(value) => value.serialize(serializer),
-            Self::String(text) => serializer.serialize_str(text.as_str()),
+            Self::String(text) => serializer.collect_str(text),
             Self::Int(value) => serializer.serialize_i64(*value),
             Self::Float(value) => json::number(*value).serialize(serializer),
             Self::Bool(value) => serializer.serialize_bool(*value),

@@ -6,6 +6,7 @@ use serde::ser::SerializeMap;
 use serde_json::Value;
 
 use super::list::fits;
+use super::transform::Side;
 use super::unknown;
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;
@@ -82,6 +83,78 @@ impl DictChange {
                     Ok(Some(Self::Pop(key.clone())))
                 }
             },
+        }
+    }
+
+    /// The key that is changed; `None` for all of them.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Set(_) => None,
+            Self::Add(key, _)
+            | Self::Put(key, _)
+            | Self::Ensure(key, _)
+            | Self::ChangeValue(key, _)
+            | Self::Pop(key) => Some(key),
+        }
+    }
+
+    /// The table of M7.
+    pub(super) fn transform(&self, over: &Self, side: Side) -> Option<Self> {
+        if let (Some(own), Some(other)) = (self.key(), over.key())
+            && own != other
+        {
+            return Some(self.clone());
+        }
+        match (self, over, side) {
+            (Self::ChangeValue(key, _) | Self::Pop(key), Self::Set(map), Side::Later) => {
+                map.contains_key(key).then(|| self.clone())
+            }
+            (_, Self::Set(_), Side::First) | (Self::ChangeValue(..) | Self::Pop(_), Self::Pop(_), _) => None,
+            (_, _, Side::Later) => Some(self.clone()),
+            (Self::Set(map), over, Side::First) => {
+                let mut map = map.clone();
+                // What the authority would refuse there changes nothing here either.
+                let _ = over.apply(&mut map, &Limits::unlimited());
+                Some(Self::Set(map))
+            }
+            (
+                Self::Add(key, value) | Self::Put(key, value) | Self::Ensure(key, value),
+                Self::Add(..) | Self::Ensure(..),
+                Side::First,
+            )
+            | (Self::Pop(_), Self::Add(key, value) | Self::Ensure(key, value), Side::First) => {
+                Some(Self::Put(key.clone(), value.clone()))
+            }
+            (Self::ChangeValue(..), Self::Add(..) | Self::Ensure(..), Side::First)
+            | (Self::Pop(_), Self::ChangeValue(..), Side::First) => Some(self.clone()),
+            (
+                Self::Add(..) | Self::Put(..) | Self::Ensure(..) | Self::ChangeValue(..),
+                Self::Put(..) | Self::ChangeValue(..) | Self::Pop(_),
+                Side::First,
+            )
+            | (Self::Pop(_), Self::Put(..), Side::First) => None,
+        }
+    }
+
+    pub(super) fn invert(&self, before: &BTreeMap<String, Value>) -> Vec<Self> {
+        let restored = |key: &String, old: Option<&Value>, new: Option<&Value>| match (old, new) {
+            (None, Some(_)) => Some(Self::Pop(key.clone())),
+            (Some(old), None) => Some(Self::Ensure(key.clone(), old.clone())),
+            (Some(old), Some(new)) if old != new => Some(Self::ChangeValue(key.clone(), old.clone())),
+            _ => None,
+        };
+        match self {
+            Self::Set(new) => {
+                let keys: std::collections::BTreeSet<&String> = before.keys().chain(new.keys()).collect();
+                keys.into_iter().filter_map(|key| restored(key, before.get(key), new.get(key))).collect()
+            }
+            Self::Ensure(key, _) if before.contains_key(key) => Vec::new(),
+            Self::Add(key, value)
+            | Self::Put(key, value)
+            | Self::Ensure(key, value)
+            | Self::ChangeValue(key, value) => restored(key, before.get(key), Some(value)).into_iter().collect(),
+            Self::Pop(key) => restored(key, before.get(key), None).into_iter().collect(),
         }
     }
 

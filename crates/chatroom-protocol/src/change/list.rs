@@ -3,6 +3,7 @@
 use serde::ser::SerializeMap;
 use serde_json::Value;
 
+use super::transform::Side;
 use super::unknown;
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;
@@ -95,6 +96,102 @@ impl ListChange {
                     items[*to..=*from].rotate_right(1);
                 }
                 Ok((from != to).then_some(Self::Move { from: *to, to: *from }))
+            }
+        }
+    }
+
+    /// The table of M4.
+    pub(super) fn transform(&self, over: &Self, side: Side) -> Option<Self> {
+        use ListChange::{Insert, Move, Pop, Set, SetItem};
+        let first = side == Side::First;
+        // Whether an insert at `gap` stands behind what the other put at `other`.
+        let behind = |other: usize, gap: usize| other < gap || (other == gap && first);
+        Some(match (self, over) {
+            (Set(_), Set(_)) => return (!first).then(|| self.clone()),
+            (Set(_), _) => self.clone(),
+            (_, Set(_)) => return None,
+
+            (Insert { position, item }, _) => {
+                let position = match over {
+                    Insert { position: other, .. } => position + usize::from(behind(*other, *position)),
+                    Pop { position: other } => position - usize::from(other < position),
+                    Move { from, to } => {
+                        let gap = position - usize::from(from < position);
+                        gap + usize::from(behind(*to, gap))
+                    }
+                    _ => *position,
+                };
+                Insert { position, item: item.clone() }
+            }
+
+            (Pop { position } | SetItem { position, .. }, Pop { position: other }) if position == other => {
+                return None;
+            }
+            (SetItem { position, .. }, SetItem { position: other, .. }) if position == other => {
+                return (!first).then(|| self.clone());
+            }
+            (Pop { position }, _) => Pop { position: over.carry(*position) },
+            (SetItem { position, item }, _) => SetItem { position: over.carry(*position), item: item.clone() },
+
+            (Move { from, .. }, Pop { position }) if from == position => return None,
+            (Move { from, to }, Insert { position, .. }) => {
+                let gap = position - usize::from(from < position);
+                Move { from: over.carry(*from), to: to + usize::from(behind(gap, *to)) }
+            }
+            (Move { from, to }, Pop { position }) => {
+                let gone = position - usize::from(from < position);
+                Move { from: over.carry(*from), to: to - usize::from(gone < *to) }
+            }
+            (Move { .. }, SetItem { .. }) => self.clone(),
+            (Move { from, to }, Move { from: other, to: target }) if from == other => {
+                return (!first).then_some(Move { from: *target, to: *to });
+            }
+            (Move { from, to }, Move { from: other, to: target }) => {
+                let (other_left, own_left) = (other - usize::from(from < other), from - usize::from(other < from));
+                let own = to - usize::from(other_left < *to);
+                let theirs = target - usize::from(own_left < *target);
+                Move { from: over.carry(*from), to: own + usize::from(behind(theirs, own)) }
+            }
+        })
+    }
+
+    /// Where the item at `index` is after this change, which does not remove it.
+    fn carry(&self, index: usize) -> usize {
+        match self {
+            Self::Insert { position, .. } => index + usize::from(*position <= index),
+            Self::Pop { position } => index - usize::from(*position < index),
+            Self::Move { from, to } if *from == index => *to,
+            Self::Move { from, to } => {
+                let left = index - usize::from(*from < index);
+                left + usize::from(*to <= left)
+            }
+            Self::Set(_) | Self::SetItem { .. } => index,
+        }
+    }
+
+    pub(super) fn invert(&self, before: &[Value]) -> Vec<Self> {
+        match self {
+            Self::Insert { position, .. } => vec![Self::Pop { position: *position }],
+            Self::Pop { position } => {
+                let old = before.get(*position);
+                old.map(|item| Self::Insert { position: *position, item: item.clone() }).into_iter().collect()
+            }
+            Self::SetItem { position, item } => {
+                let old = before.get(*position).filter(|old| *old != item);
+                old.map(|old| Self::SetItem { position: *position, item: old.clone() }).into_iter().collect()
+            }
+            Self::Move { from, to } if from == to => Vec::new(),
+            Self::Move { from, to } => vec![Self::Move { from: *to, to: *from }],
+            Self::Set(new) => {
+                let begin = before.iter().zip(new).take_while(|(old, new)| old == new).count();
+                let (old, new) = (&before[begin..], &new[begin..]);
+                let end = old.iter().rev().zip(new.iter().rev()).take_while(|(old, new)| old == new).count();
+                let pops = (begin..begin + new.len() - end).rev().map(|position| Self::Pop { position });
+                let inserts = old[..old.len() - end]
+                    .iter()
+                    .zip(begin..)
+                    .map(|(item, position)| Self::Insert { position, item: item.clone() });
+                pops.chain(inserts).collect()
             }
         }
     }

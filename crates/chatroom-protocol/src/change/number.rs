@@ -2,6 +2,7 @@
 
 use serde::ser::SerializeMap;
 
+use super::transform::Side;
 use super::unknown;
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;
@@ -40,6 +41,22 @@ impl IntChange {
         let changed = *value != new;
         *value = new;
         Ok(changed.then_some(inverse))
+    }
+
+    pub(super) fn transform(&self, over: &Self, side: Side) -> Option<Self> {
+        match (self, over, side) {
+            (_, _, Side::Later) | (Self::Add(_), Self::Add(_), _) => Some(self.clone()),
+            // A sum beyond the range is refused when it is applied.
+            (Self::Set(value), Self::Add(amount), Side::First) => Some(Self::Set(value.saturating_add(*amount))),
+            (_, Self::Set(_), Side::First) => None,
+        }
+    }
+
+    pub(super) fn invert(&self, before: i64) -> Option<Self> {
+        match *self {
+            Self::Set(new) => (new != before).then_some(Self::Set(before)),
+            Self::Add(amount) => (amount != 0).then_some(Self::Add(-amount)),
+        }
     }
 
     pub(super) fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
@@ -84,6 +101,24 @@ impl FloatChange {
         *value = if new == 0.0 { 0.0 } else { new };
         // The exact way back is the old value: float addition does not invert.
         Ok((*value != old).then_some(Self::Set(old)))
+    }
+
+    pub(super) fn transform(&self, over: &Self, side: Side) -> Option<Self> {
+        match (self, over, side) {
+            (_, _, Side::Later) | (Self::Add(_), Self::Add(_), _) => Some(self.clone()),
+            (Self::Set(value), Self::Add(amount), Side::First) => {
+                let sum = value + amount;
+                sum.is_finite().then_some(Self::Set(sum))
+            }
+            (_, Self::Set(_), Side::First) => None,
+        }
+    }
+
+    pub(super) fn invert(&self, before: f64) -> Option<Self> {
+        match *self {
+            Self::Set(new) => (new != before).then_some(Self::Set(before)),
+            Self::Add(amount) => (before + amount != before).then_some(Self::Add(-amount)),
+        }
     }
 
     pub(super) fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {

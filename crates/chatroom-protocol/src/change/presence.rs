@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeMap;
 use serde_json::Value;
 
+use super::transform::Side;
 use super::unknown;
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;
@@ -56,6 +57,17 @@ impl PresenceChange {
                 None => Some(Self::Pop(*client)),
             },
             Self::Pop(client) => entries.remove(client).map(|old| Self::Put(*client, old)),
+        }
+    }
+
+    /// A client's own entries follow each other; those of two clients have nothing to do with each other.
+    pub(super) fn transform(&self, over: &Self, side: Side) -> Option<Self> {
+        (self.owner() != over.owner() || side == Side::Later).then(|| self.clone())
+    }
+
+    pub(super) fn owner(&self) -> ClientId {
+        match self {
+            Self::Put(client, _) | Self::Pop(client) => *client,
         }
     }
 

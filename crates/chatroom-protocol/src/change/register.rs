@@ -3,6 +3,7 @@
 use serde::ser::SerializeMap;
 use serde_json::Value;
 
+use super::transform::Side;
 use super::unknown;
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;
@@ -27,6 +28,16 @@ impl GenericChange {
     pub(super) fn apply(&self, value: &mut Value) -> Option<Self> {
         let Self::Set(new) = self;
         (value != new).then(|| Self::Set(std::mem::replace(value, new.clone())))
+    }
+
+    /// The later writer's value stands.
+    pub(super) fn transform(&self, _over: &Self, side: Side) -> Option<Self> {
+        (side == Side::Later).then(|| self.clone())
+    }
+
+    pub(super) fn invert(&self, before: &Value) -> Option<Self> {
+        let Self::Set(new) = self;
+        (before != new).then(|| Self::Set(before.clone()))
     }
 
     pub(super) fn weight(&self) -> usize {
@@ -63,6 +74,16 @@ impl BoolChange {
     pub(super) fn apply(&self, value: &mut bool) -> Option<Self> {
         let Self::Set(new) = *self;
         (*value != new).then(|| Self::Set(std::mem::replace(value, new)))
+    }
+
+    /// The later writer's value stands.
+    pub(super) fn transform(&self, _over: &Self, side: Side) -> Option<Self> {
+        (side == Side::Later).then(|| self.clone())
+    }
+
+    pub(super) fn invert(&self, before: bool) -> Option<Self> {
+        let Self::Set(new) = *self;
+        (before != new).then_some(Self::Set(before))
     }
 
     pub(super) fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {

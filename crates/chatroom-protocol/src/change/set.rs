@@ -4,6 +4,7 @@ use serde::ser::SerializeMap;
 use serde_json::Value;
 
 use super::list::fits;
+use super::transform::Side;
 use super::unknown;
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;
@@ -54,6 +55,43 @@ impl SetChange {
                 Ok(Some(Self::Remove(item.clone())))
             }
             Self::Remove(item) => Ok(items.remove(&json::canonical(item)).map(Self::Append)),
+        }
+    }
+
+    pub(super) fn transform(&self, over: &Self, side: Side) -> Option<Self> {
+        match (self, over, side) {
+            (_, _, Side::Later) => Some(self.clone()),
+            (_, Self::Set(_), Side::First) => None,
+            (Self::Set(items), Self::Append(item), Side::First) => {
+                let mut items = items.clone();
+                items.entry(json::canonical(item)).or_insert_with(|| item.clone());
+                Some(Self::Set(items))
+            }
+            (Self::Set(items), Self::Remove(item), Side::First) => {
+                let mut items = items.clone();
+                items.remove(&json::canonical(item));
+                Some(Self::Set(items))
+            }
+            (Self::Append(_), Self::Append(_), _) | (Self::Remove(_), Self::Remove(_), _) => Some(self.clone()),
+            (Self::Append(own), Self::Remove(other), _) | (Self::Remove(own), Self::Append(other), _) => {
+                (json::canonical(own) != json::canonical(other)).then(|| self.clone())
+            }
+        }
+    }
+
+    pub(super) fn invert(&self, before: &Items) -> Vec<Self> {
+        let has = |item: &Value| before.contains_key(&json::canonical(item));
+        match self {
+            Self::Append(item) if !has(item) => vec![Self::Remove(item.clone())],
+            Self::Remove(item) if has(item) => vec![Self::Append(item.clone())],
+            Self::Append(_) | Self::Remove(_) => Vec::new(),
+            Self::Set(new) => {
+                let came = new.iter().filter(|(key, _)| !before.contains_key(*key));
+                let went = before.iter().filter(|(key, _)| !new.contains_key(*key));
+                came.map(|(_, item)| Self::Remove(item.clone()))
+                    .chain(went.map(|(_, item)| Self::Append(item.clone())))
+                    .collect()
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! Changes of `string` topics: a hard `set`, or an edit in retain, insert and delete.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::value::RawValue;
+use serde::ser::SerializeMap;
 
+use super::edit::{self, Component, canonical, trim};
+use super::transform::Side;
 use super::unknown;
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;
@@ -26,22 +27,11 @@ pub enum StringChange {
     },
 }
 
-/// A step of an edit. Counts are Unicode scalar values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Component {
-    /// Keeps so many.
-    Retain(usize),
-    /// Puts text here.
-    Insert(String),
-    /// Removes so many.
-    Delete(usize),
-}
-
 impl StringChange {
     pub(super) fn decode(kind: &str, fields: &Fields<'_>, limits: &Limits) -> Result<Self, Refusal> {
         match kind {
             "set" => fields.require_text("value").map(Self::Set),
-            "edit" => components(fields.require("components")?, limits).map(Self::Edit),
+            "edit" => edit::components(fields.require("components")?, limits).map(Self::Edit),
             "insert" => {
                 let position = fields.require_position("position")?;
                 let text = fields.require_text("insertion")?;
@@ -62,21 +52,52 @@ impl StringChange {
                 fits(new.scalars(), limits)?;
                 let changed = new != *text;
                 let old = std::mem::replace(text, new);
-                Ok(changed.then(|| Self::Set(old.as_str().to_owned())))
+                Ok(changed.then(|| Self::Set(old.to_string())))
             }
-            Self::Edit(components) => edit(components, text, limits),
+            Self::Edit(components) => Ok(edit::walk(components, text, limits)?.map(Self::Edit)),
             Self::Delete { position, deletion } => {
                 let count = deletion.chars().count();
                 let there = text.slice(*position, count)?;
-                if there != deletion {
+                if there != deletion.as_str() {
                     return Err(Refusal::new(
                         Code::Precondition,
-                        format!("at position {position} stands {:?}, not {:?}", excerpt(there), excerpt(deletion)),
+                        format!("at position {position} stands {:?}, not {:?}", excerpt(&there), excerpt(deletion)),
                     ));
                 }
-                edit(&self.components(), text, limits)
+                Ok(edit::walk(&self.components(), text, limits)?.map(Self::Edit))
             }
         }
+    }
+
+    pub(super) fn transform(&self, over: &Self, side: Side) -> Option<Self> {
+        match (self, over) {
+            (Self::Set(_), Self::Set(_)) => (side == Side::Later).then(|| self.clone()),
+            (Self::Set(_), _) => Some(self.clone()),
+            (_, Self::Set(_)) => None,
+            _ => {
+                let result = match (self, over) {
+                    (Self::Edit(own), Self::Edit(over)) => edit::transform(own, over, side),
+                    _ => edit::transform(&self.components(), &over.components(), side),
+                };
+                (!result.is_empty()).then_some(Self::Edit(result))
+            }
+        }
+    }
+
+    /// The way back: an edit, so that what others type later survives it.
+    pub(super) fn invert(&self, before: &Text) -> Option<Self> {
+        let back = match self {
+            Self::Set(new) if *before == **new => return None,
+            Self::Set(new) => {
+                let mut back =
+                    canonical([Component::Insert(before.to_string()), Component::Delete(new.chars().count())]);
+                trim(&mut back);
+                back
+            }
+            Self::Edit(components) => edit::back(components, before),
+            Self::Delete { .. } => edit::back(&self.components(), before),
+        };
+        (!back.is_empty()).then_some(Self::Edit(back))
     }
 
     /// The edit as components; a `set` has none.
@@ -178,124 +199,7 @@ pub enum Step {
     },
 }
 
-impl Serialize for Component {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        match self {
-            Self::Retain(count) => map.serialize_entry("retain", count)?,
-            Self::Insert(text) => map.serialize_entry("insert", text)?,
-            Self::Delete(count) => map.serialize_entry("delete", count)?,
-        }
-        map.end()
-    }
-}
-
-fn components(raw: &RawValue, limits: &Limits) -> Result<Vec<Component>, Refusal> {
-    let list =
-        Fields::list(raw, "components must be an array of {\"retain\": n}, {\"insert\": text} and {\"delete\": n}")?;
-    if list.len() > limits.edit_components {
-        return Err(Refusal::new(
-            Code::TooBig,
-            format!("an edit has at most {} components, this one has {}", limits.edit_components, list.len()),
-        ));
-    }
-    let component = |fields: &Fields<'_>| {
-        let count = |name| match fields.require_position(name)? {
-            0 => Err(Refusal::new(Code::OutOfRange, format!("{name} must be at least 1"))),
-            count => Ok(count),
-        };
-        match (fields.raw("retain"), fields.raw("insert"), fields.raw("delete")) {
-            (Some(_), None, None) => count("retain").map(Component::Retain),
-            (None, Some(_), None) => fields.require_text("insert").map(Component::Insert),
-            (None, None, Some(_)) => count("delete").map(Component::Delete),
-            _ => Err(Refusal::new(
-                Code::BadType,
-                "a component is one of {\"retain\": n}, {\"insert\": text}, {\"delete\": n}",
-            )),
-        }
-    };
-    let list = list.iter().map(component).collect::<Result<Vec<_>, _>>()?;
-    Ok(canonical(list))
-}
-
-/// Merges neighbours, puts inserts before deletes at one place and drops what does nothing.
-///
-/// A last retain stays, so that [`StringChange::apply`] checks its range.
-fn canonical(list: impl IntoIterator<Item = Component>) -> Vec<Component> {
-    let mut result: Vec<Component> = Vec::new();
-    for component in list {
-        match component {
-            Component::Retain(0) | Component::Delete(0) => {}
-            Component::Insert(text) if text.is_empty() => {}
-            Component::Retain(more) => match result.last_mut() {
-                Some(Component::Retain(count)) => *count = count.saturating_add(more),
-                _ => result.push(Component::Retain(more)),
-            },
-            Component::Delete(more) => match result.last_mut() {
-                Some(Component::Delete(count)) => *count = count.saturating_add(more),
-                _ => result.push(Component::Delete(more)),
-            },
-            Component::Insert(more) => {
-                let place = match result.last() {
-                    Some(Component::Delete(_)) => result.len() - 1,
-                    _ => result.len(),
-                };
-                match place.checked_sub(1).and_then(|before| result.get_mut(before)) {
-                    Some(Component::Insert(text)) => text.push_str(&more),
-                    _ => result.insert(place, Component::Insert(more)),
-                }
-            }
-        }
-    }
-    result
-}
-
-/// Drops a last retain, which says nothing once its range was checked.
-fn trim(components: &mut Vec<Component>) {
-    if matches!(components.last(), Some(Component::Retain(_))) {
-        components.pop();
-    }
-}
-
-fn edit(components: &[Component], text: &mut Text, limits: &Limits) -> Result<Option<StringChange>, Refusal> {
-    let (mut walked, mut inserted, mut deleted) = (0usize, 0usize, 0usize);
-    for component in components {
-        match component {
-            Component::Retain(count) => walked = walked.saturating_add(*count),
-            Component::Insert(more) => inserted += more.chars().count(),
-            Component::Delete(count) => {
-                walked = walked.saturating_add(*count);
-                deleted = deleted.saturating_add(*count);
-            }
-        }
-    }
-    // Checked before the first splice, so that a refused edit leaves the text whole.
-    text.slice(walked, 0)?;
-    fits(text.scalars() - deleted + inserted, limits)?;
-
-    let mut position = 0;
-    let mut inverse = Vec::new();
-    for component in components {
-        match component {
-            Component::Retain(count) => {
-                position += count;
-                inverse.push(Component::Retain(*count));
-            }
-            Component::Insert(more) => {
-                text.splice(position, 0, more)?;
-                let count = more.chars().count();
-                position += count;
-                inverse.push(Component::Delete(count));
-            }
-            Component::Delete(count) => inverse.push(Component::Insert(text.splice(position, *count, "")?)),
-        }
-    }
-    let mut inverse = canonical(inverse);
-    trim(&mut inverse);
-    Ok((!inverse.is_empty()).then_some(StringChange::Edit(inverse)))
-}
-
-fn fits(scalars: usize, limits: &Limits) -> Result<(), Refusal> {
+pub(super) fn fits(scalars: usize, limits: &Limits) -> Result<(), Refusal> {
     if scalars > limits.text_scalars {
         return Err(Refusal::new(
             Code::TooBig,
