@@ -204,7 +204,7 @@ mod tests {
             model.splice(position..position, more.chars());
         }
         assert!(matches!(text.0, Form::Long(_)) && text.clone() == text);
-        for round in 0..600usize {
+        for round in 0..2_000usize {
             let count = model.len().min(40);
             let position = (round * 104_729) % (model.len() - count + 1);
             let removed = text.splice(position, count, "z").unwrap();
