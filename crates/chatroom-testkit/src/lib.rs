@@ -2,9 +2,11 @@
 //! real sockets, and the runners of the vectors in `conformance/`. Never published.
 
 pub mod fuzz;
+pub mod generate;
 pub mod matching;
 pub mod peer;
 pub mod script;
+pub mod seed;
 pub mod server;
 pub mod vectors;
 pub mod world;

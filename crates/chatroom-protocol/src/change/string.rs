@@ -28,6 +28,14 @@ pub enum StringChange {
 }
 
 impl StringChange {
+    /// An edit in canonical form: neighbours joined, no retain at the end, nothing empty.
+    #[must_use]
+    pub fn edit(components: impl IntoIterator<Item = Component>) -> Self {
+        let mut components = canonical(components);
+        trim(&mut components);
+        Self::Edit(components)
+    }
+
     pub(super) fn decode(kind: &str, fields: &Fields<'_>, limits: &Limits) -> Result<Self, Refusal> {
         match kind {
             "set" => fields.require_text("value").map(Self::Set),
