@@ -9,10 +9,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chatroom-protocol", &[]),
     ("chatroom-engine", &["chatroom-protocol"]),
     ("chatroom-journal", &["chatroom-protocol"]),
-    ("chatroom-client", &["chatroom-protocol"]),
+    ("chatroom-replica", &["chatroom-protocol"]),
+    ("chatroom-client", &["chatroom-protocol", "chatroom-replica"]),
     ("chatroom-server", &["chatroom-engine", "chatroom-journal", "chatroom-protocol"]),
     ("chatroom", &["chatroom-client", "chatroom-protocol", "chatroom-server"]),
-    ("chatroom-testkit", &["chatroom-engine", "chatroom-journal", "chatroom-protocol", "chatroom-server"]),
+    (
+        "chatroom-testkit",
+        &["chatroom-engine", "chatroom-journal", "chatroom-protocol", "chatroom-replica", "chatroom-server"],
+    ),
     ("chatroom-examples", &["chatroom-client", "chatroom-server"]),
     ("xtask", &[]),
 ];

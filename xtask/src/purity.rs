@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// The crates in which time, randomness and bytes are arguments and effects are values.
-pub(crate) const PURE_CRATES: &[&str] = &["chatroom-protocol", "chatroom-engine"];
+pub(crate) const PURE_CRATES: &[&str] = &["chatroom-protocol", "chatroom-engine", "chatroom-replica"];
 
 /// Crates that do no I/O when they run, which is all that the pure ones may stand on.
 const FOUNDATIONS: &[&str] = &[
@@ -11,6 +11,10 @@ const FOUNDATIONS: &[&str] = &[
     "chatroom-protocol",
     "itoa",
     "memchr",
+    // Ropes, and what they stand on.
+    "ropey",
+    "smallvec",
+    "str_indices",
     "ryu-js",
     "serde",
     "serde_core",

@@ -244,7 +244,7 @@ async fn greet(plan: &Plan, token: Option<&str>) -> Result<(Socket, chatroom_pro
             error => Ending::retry(format!("no WebSocket: {error}")),
         },
     )?;
-    let hello = say::hello(token, &plan.label);
+    let hello = say::hello(token, &plan.label, None, &say::Known::default());
     socket.send(Message::text(hello)).await.map_err(|error| Ending::retry(error.to_string()))?;
     loop {
         let text = match socket.next().await {

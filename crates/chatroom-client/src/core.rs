@@ -474,7 +474,7 @@ impl Core {
             }
             Heard::Update { topic_name, change, place } => self.replica.update(&topic_name, change, place),
             Heard::Action { sequence, by, changes, .. } => self.replica.action(sequence, by, &changes),
-            Heard::Accepted { id, sequence } => {
+            Heard::Accepted { id, sequence, .. } => {
                 self.replica.accepted(&id, sequence);
                 self.action_accepted(&id, sequence);
             }
@@ -500,7 +500,7 @@ impl Core {
                     session.goodbye = Some((code, reason, reconnect));
                 }
             }
-            Heard::Hello(_) | Heard::Unknown { .. } => {}
+            Heard::Hello(_) | Heard::Resumed { .. } | Heard::Unknown { .. } => {}
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chatroom_protocol::change::{ChangeId, StringChange, WireChange};
-use chatroom_protocol::reply::{ActionPart, Place, UpdateChange};
+use chatroom_protocol::reply::{AcceptedDetail, ActionPart, Place, UpdateChange};
 use chatroom_protocol::{Change, ClientId, Dialect, Frame, Sequence, ServerMessage, TopicName};
 
 use crate::action::{Author, Committed};
@@ -188,7 +188,10 @@ impl Room {
         let (frames, delivery) = match (author.dialect, echo) {
             // An echo tells of its topic too: the outbox may not put it behind a missed change.
             (Dialect::Seed, Some(echo)) => (echo, Delivery { class: Class::Reply, topics: topics.clone() }),
-            _ => (ServerMessage::Accepted { id, sequence }.frame().bytes().clone(), Delivery::reply()),
+            _ => (
+                ServerMessage::Accepted { id, sequence, detail: AcceptedDetail::default() }.frame().bytes().clone(),
+                Delivery::reply(),
+            ),
         };
         self.out.push(Effect::Send { to: connection, frames, delivery });
     }

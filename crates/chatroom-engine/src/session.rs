@@ -161,6 +161,7 @@ impl Room {
             sequence: self.sequence,
             limits: &config.limits,
             heartbeat_ms: config.limits.heartbeat_ms,
+            session: None,
             resumed: resumes.then_some("reset"),
         };
         self.reply(connection, &ServerMessage::Hello { id: client, v1: Some(v1) });
@@ -231,12 +232,12 @@ impl Room {
 
     fn command(&mut self, connection: ConnectionId, message: ClientMessage<'_>) {
         match message {
-            ClientMessage::Hello { client, resumes } => {
+            ClientMessage::Hello { client, session, .. } => {
                 if self.sessions.get(&connection).is_some_and(|session| session.greeted) {
                     let refusal = Refusal::new(Code::HelloExpected, "hello was said already; it is said once");
                     return self.complain(connection, &refusal, &About::message("hello"));
                 }
-                self.hello(connection, client, resumes);
+                self.hello(connection, client, session.is_some());
             }
             ClientMessage::Subscribe { topic_name, topic_type } => {
                 let done = self.subscribe(connection, &topic_name, topic_type);
@@ -248,6 +249,10 @@ impl Room {
             }
             ClientMessage::Action { action_id, changes, base } => {
                 self.submit(connection, Some(action_id), changes, base);
+            }
+            ClientMessage::Push(_) => {
+                let refusal = Refusal::new(Code::Unsupported, "push: this server does not have it yet");
+                self.complain(connection, &refusal, &About::message("push"));
             }
             ClientMessage::RegisterService { service_name, options } => {
                 let done = self.register(connection, &service_name, &options);

@@ -71,10 +71,12 @@ codes! {
     HelloExpected = 219, "hello_expected", "a v1 client says hello first, and once";
     Unsupported = 220, "unsupported", "this server does not do that";
     UnknownChange = 221, "unknown_change", "the topic's type has no such change";
+    StaleBase = 222, "stale_base", "made on a state that is not remembered any more";
     Forbidden = 300, "forbidden", "not allowed for this client";
     Unauthenticated = 301, "unauthenticated", "the client has to log in again";
     TopicDeleted = 400, "topic_deleted", "the topic was deleted";
     Closed = 401, "closed", "the client was closed by its own application (said by client libraries)";
+    Replaced = 402, "replaced", "the session goes on over another connection";
 }
 
 impl Code {

@@ -8,7 +8,7 @@ use crate::code::{Code, Refusal};
 use crate::envelope::{Envelope, Fields};
 use crate::id::{ClientId, Epoch, RequestId, Sequence};
 use crate::limits::Limits;
-use crate::message::ServiceError;
+use crate::message::{ServiceError, Session};
 use crate::name::{ServiceName, TopicName};
 use crate::reply::Place;
 use crate::value::TopicType;
@@ -54,6 +54,17 @@ pub enum Heard<'a> {
         /// Its id.
         id: ChangeId,
         /// Its place.
+        sequence: Sequence,
+        /// Of a push's action: the commits before it of the topics that it names, in that order.
+        previous: Vec<Sequence>,
+        /// Whether it changed anything.
+        effect: bool,
+        /// What the server made of it, if that is something else.
+        changes: Option<Vec<HeardPart<'a>>>,
+    },
+    /// All that was missed has been said.
+    Resumed {
+        /// Where the room's order stands.
         sequence: Sequence,
     },
     /// An own change or action was refused.
@@ -152,8 +163,33 @@ pub struct Hello {
     pub limits: Limits,
     /// Between two pings.
     pub heartbeat_ms: u64,
+    /// What to come back with.
+    pub session: Option<Session>,
     /// What became of the session that the client asked to resume.
-    pub resumed: Option<String>,
+    pub resumed: Option<Resumption>,
+}
+
+/// What became of a session that a client asked to resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumption {
+    /// It goes on; what was missed follows.
+    Resumed,
+    /// It goes on; some topics come whole, since what was missed of them is not kept any more.
+    Resynced,
+    /// The server does not have it.
+    Reset,
+}
+
+impl Resumption {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Resumed => "resumed",
+            Self::Resynced => "resynced",
+            Self::Reset => "reset",
+        }
+    }
 }
 
 /// One change of an action.
@@ -226,7 +262,11 @@ impl<'a> Heard<'a> {
             "accepted" => Self::Accepted {
                 id: ChangeId::parse(fields.require("id")?, "id")?,
                 sequence: sequence(&fields, "sequence")?,
+                previous: fields.get("previous").map(sequences).transpose()?.unwrap_or_default(),
+                effect: fields.flag("effect")?.unwrap_or(true),
+                changes: fields.get("changes").map(altered).transpose()?,
             },
+            "resumed" => Self::Resumed { sequence: sequence(&fields, "sequence")? },
             "reject_update" => {
                 let code = code(&fields)?;
                 Self::RejectUpdate {
@@ -297,8 +337,43 @@ fn hello(fields: &Fields<'_>) -> Result<Hello, Refusal> {
         sequence: sequence(fields, "sequence")?,
         heartbeat_ms: fields.count("heartbeat_ms")?.unwrap_or(limits.heartbeat_ms),
         limits,
-        resumed: fields.text("resumed")?,
+        session: fields.get("session").map(session).transpose()?,
+        resumed: match fields.text("resumed")?.as_deref() {
+            None => None,
+            Some("resumed") => Some(Resumption::Resumed),
+            Some("resynced") => Some(Resumption::Resynced),
+            Some("reset") => Some(Resumption::Reset),
+            Some(other) => {
+                let shown: String = other.chars().take(40).collect();
+                return Err(Refusal::new(Code::BadType, format!("resumed cannot be {shown:?}")));
+            }
+        },
     })
+}
+
+fn session(raw: &RawValue) -> Result<Session, Refusal> {
+    let fields = Fields::parse(raw.get(), "session")?;
+    Ok(Session { id: ClientId(number(&fields, "id")?), secret: fields.require_text("secret")? })
+}
+
+fn sequences(raw: &RawValue) -> Result<Vec<Sequence>, Refusal> {
+    let list: Result<Vec<u64>, _> = serde_json::from_str(raw.get());
+    match list {
+        Ok(list) => Ok(list.into_iter().map(Sequence).collect()),
+        Err(_) => Err(Refusal::new(Code::BadType, "previous must be an array of sequences")),
+    }
+}
+
+fn altered(raw: &RawValue) -> Result<Vec<HeardPart<'_>>, Refusal> {
+    let parts = Fields::list(raw, "changes must be an array of {topic_name, change}")?;
+    let part = |fields: &Fields<'_>| topic_name(fields);
+    parts
+        .iter()
+        .map(|fields| {
+            let topic_name = part(fields)?;
+            Ok(HeardPart { topic_name, change: fields.require("change")?, previous: Sequence::default() })
+        })
+        .collect()
 }
 
 fn parts(raw: &RawValue) -> Result<Vec<HeardPart<'_>>, Refusal> {
@@ -358,7 +433,9 @@ fn code(fields: &Fields<'_>) -> Result<u32, Refusal> {
 mod tests {
     use super::*;
     use crate::change::{Change, IntChange, WireChange};
-    use crate::reply::{ActionPart, HelloV1, InReplyTo, RejectV1, ServerMessage, UpdateChange};
+    use crate::reply::{
+        AcceptedDetail, ActionPart, AlteredPart, HelloV1, InReplyTo, RejectV1, ServerMessage, UpdateChange,
+    };
     use crate::{TopicValue, V1_JSON};
 
     #[track_caller]
@@ -392,7 +469,22 @@ mod tests {
                  topic_name: TopicName(\"t\"), change: {raw}, previous: Sequence(3) }}] }}"
             ),
         );
-        check(&ServerMessage::Accepted { id: &id, sequence }, "Accepted { id: Number(5), sequence: Sequence(3) }");
+        check(
+            &ServerMessage::Accepted { id: &id, sequence, detail: AcceptedDetail::default() },
+            "Accepted { id: Number(5), sequence: Sequence(3), previous: [], effect: true, changes: None }",
+        );
+        let detail = AcceptedDetail {
+            previous: Some(vec![Sequence(1), Sequence(0)]),
+            effect: Some(false),
+            changes: Some(vec![AlteredPart { topic_name, change: &change }]),
+        };
+        check(
+            &ServerMessage::Accepted { id: &id, sequence, detail },
+            "Accepted { id: Number(5), sequence: Sequence(3), previous: [Sequence(1), Sequence(0)], effect: false, \
+             changes: Some([HeardPart { topic_name: TopicName(\"t\"), change: RawValue({\"type\":\"add\",\"value\":1}), \
+             previous: Sequence(0) }]) }",
+        );
+        check(&ServerMessage::Resumed { sequence }, "Resumed { sequence: Sequence(3) }");
         let v1 = Some(RejectV1 { code: 206, retryable: false, action_id: None });
         check(
             &ServerMessage::RejectUpdate { topic_name, change: RawValue::NULL, reason: "r", v1 },
@@ -410,6 +502,7 @@ mod tests {
     #[test]
     fn a_hello_brings_the_limits() {
         let limits = Limits { items: 7, ..Limits::default() };
+        let session = Session { id: ClientId(3), secret: "s".into() };
         let v1 = HelloV1 {
             protocol: V1_JSON,
             room: "main",
@@ -417,11 +510,15 @@ mod tests {
             sequence: Sequence(9),
             limits: &limits,
             heartbeat_ms: 25,
-            resumed: None,
+            session: Some(&session),
+            resumed: Some("resynced"),
         };
         let payload = ServerMessage::Hello { id: ClientId(3), v1: Some(v1) }.frame().payload();
         match Heard::parse(std::str::from_utf8(&payload).unwrap()).unwrap() {
-            Heard::Hello(hello) => assert_eq!((hello.id, hello.limits, hello.heartbeat_ms), (ClientId(3), limits, 25)),
+            Heard::Hello(hello) => {
+                assert_eq!((hello.id, hello.limits, hello.heartbeat_ms), (ClientId(3), limits, 25));
+                assert_eq!((hello.session, hello.resumed), (Some(session), Some(Resumption::Resynced)));
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -52,6 +52,14 @@ limits! {
     presence_bytes: usize = 16 << 10, "one client's entry in a presence topic, as JSON text";
     edit_components: usize = 10_000, "components of one text edit";
     action_changes: usize = 1_000, "changes of one action";
+    push_actions: usize = 256, "actions of one push";
+    history_commits: usize = 1_000, "commits of a topic that are remembered at least, to merge with and to resume from";
+    history_ms: u64 = 60_000, "how long a commit is remembered at least";
+    history_bytes: usize = 4 << 20, "what is remembered of a topic's commits at most";
+    room_history_bytes: usize = 64 << 20, "what is remembered of a room's commits at most";
+    transform_steps: usize = 200_000, "how often changes are moved behind each other for one push";
+    session_ttl_ms: u64 = 86_400_000, "how long a client may come back as who it was";
+    sessions_kept: usize = 10_000, "sessions of a room that wait for their client";
     room_bytes: usize = 1 << 30, "all values of a room, as JSON text";
     rooms: usize = 100_000, "rooms of the server";
     clients_per_room: usize = 100_000, "clients of a room";

@@ -1,14 +1,15 @@
 //! What a client says: messages with typed, checked fields.
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Dialect;
 use crate::change::ChangeId;
 use crate::code::{Code, Refusal};
 use crate::envelope::{Envelope, Fields};
-use crate::id::{RequestId, Sequence};
-use crate::limits::{Limits, MAX_CLIENT_LABEL_BYTES};
+use crate::id::{ClientId, RequestId, Sequence};
+use crate::limits::{Limits, MAX_CLIENT_LABEL_BYTES, MAX_ID_BYTES};
 use crate::name::{ServiceName, TopicName};
 use crate::value::TopicType;
 
@@ -19,8 +20,12 @@ pub enum ClientMessage<'a> {
     Hello {
         /// What the client says of itself.
         client: ClientLabel,
-        /// Whether it asks to go on with an earlier session.
-        resumes: bool,
+        /// The session to go on with.
+        session: Option<Session>,
+        /// The number of the last push's action whose outcome it knows.
+        acknowledged: u64,
+        /// What it holds, and up to where it knows it.
+        resume: Vec<HeldTopic>,
     },
     /// Asks for a topic's value and its changes.
     Subscribe {
@@ -52,6 +57,8 @@ pub enum ClientMessage<'a> {
         /// The sequence the client had seen when it made the action.
         base: Option<Sequence>,
     },
+    /// Sends actions that were made on a known state, numbered one after the other.
+    Push(Push<'a>),
     /// Offers a service.
     RegisterService {
         /// The service.
@@ -93,6 +100,78 @@ pub enum ClientMessage<'a> {
     Cancel {
         /// The caller's id of the call.
         request_id: RequestId,
+    },
+}
+
+/// What a server gives a client, and the client says to come back as who it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Session {
+    /// The client's id.
+    pub id: ClientId,
+    /// What proves it; at most [`MAX_ID_BYTES`] bytes.
+    pub secret: String,
+}
+
+/// A topic that a client which comes back still holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldTopic {
+    /// The topic.
+    pub topic_name: TopicName,
+    /// Its type, in case it has to be made anew.
+    pub topic_type: Option<TopicType>,
+    /// Up to where the client knows it.
+    pub sequence: Sequence,
+}
+
+/// Own actions of a client that keeps a replica.
+#[derive(Debug)]
+pub struct Push<'a> {
+    /// The number of the first action; the others follow it.
+    pub number: u64,
+    /// The highest number whose outcome the client has taken in.
+    pub acknowledged: u64,
+    /// The topics that are touched, with the state the changes were made on.
+    pub topics: Vec<(TopicName, Option<Sequence>)>,
+    /// The actions in order.
+    pub actions: Vec<PushedAction<'a>>,
+}
+
+/// One action of a push.
+#[derive(Debug)]
+pub struct PushedAction<'a> {
+    /// Which of the push's topics, and the change; none if nothing is left of the action.
+    pub changes: Vec<(usize, &'a RawValue)>,
+    /// What must hold when its turn comes.
+    pub require: Vec<Requirement>,
+}
+
+/// A condition of an action.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Requirement {
+    /// No commit touched the topic after that one.
+    Unchanged {
+        /// The topic.
+        topic_name: TopicName,
+        /// The last commit that may have touched it.
+        sequence: Sequence,
+    },
+    /// A dict has, or has not, a key.
+    Key {
+        /// The topic.
+        topic_name: TopicName,
+        /// The key.
+        key: String,
+        /// Whether it must be there.
+        exists: bool,
+    },
+    /// A value, or that of a dict's key, is this one.
+    Equals {
+        /// The topic.
+        topic_name: TopicName,
+        /// The key, of a dict.
+        key: Option<String>,
+        /// The value.
+        value: Value,
     },
 }
 
@@ -225,8 +304,11 @@ impl<'a> Envelope<'a> {
             }),
             ("hello", Dialect::V1) => Ok(ClientMessage::Hello {
                 client: client_label(fields)?,
-                resumes: fields.get("session").is_some() || fields.get("resume").is_some(),
+                session: fields.get("session").map(session).transpose()?,
+                acknowledged: fields.count("acknowledged")?.unwrap_or_default(),
+                resume: fields.get("resume").map(|raw| held_topics(raw, limits)).transpose()?.unwrap_or_default(),
             }),
+            ("push", Dialect::V1) => push(fields, limits).map(ClientMessage::Push),
             ("action", Dialect::V1) => Ok(ClientMessage::Action {
                 action_id: ChangeId::parse(fields.require("action_id")?, "action_id")?,
                 changes: action_changes(fields.require("changes")?, limits)?,
@@ -236,9 +318,6 @@ impl<'a> Envelope<'a> {
                 Ok(ClientMessage::Progress { request_id: request_id(fields)?, data: passed_on(fields, "data")? })
             }
             ("cancel", Dialect::V1) => Ok(ClientMessage::Cancel { request_id: request_id(fields)? }),
-            ("undo" | "redo", Dialect::V1) => {
-                Err(Refusal::new(Code::Unsupported, "undo and redo: this server does not have them yet"))
-            }
             (other, _) => {
                 let shown: String = other.chars().take(40).collect();
                 let known: Vec<_> = CATALOG
@@ -359,6 +438,115 @@ fn action_changes<'a>(raw: &'a RawValue, limits: &Limits) -> Result<Vec<(TopicNa
     parts.iter().map(|part| Ok((topic_name(part)?, part.require("change")?))).collect()
 }
 
+fn session(raw: &RawValue) -> Result<Session, Refusal> {
+    let fields = Fields::parse(raw.get(), "session")?;
+    let secret = fields.require_text("secret")?;
+    if secret.len() > MAX_ID_BYTES {
+        return Err(Refusal::new(Code::TooBig, format!("session.secret has at most {MAX_ID_BYTES} bytes")));
+    }
+    Ok(Session { id: ClientId(require_count(&fields, "id")?), secret })
+}
+
+fn require_count(fields: &Fields<'_>, name: &str) -> Result<u64, Refusal> {
+    fields.require(name)?;
+    fields.count(name)?.ok_or_else(|| Refusal::new(Code::BadType, format!("{name} must be a number")))
+}
+
+fn held_topics(raw: &RawValue, limits: &Limits) -> Result<Vec<HeldTopic>, Refusal> {
+    let list = Fields::list(raw, "resume must be an array of {topic_name, type, sequence}")?;
+    if list.len() > limits.subscriptions_per_client {
+        return Err(Refusal::new(
+            Code::LimitReached,
+            format!("a client has at most {} subscriptions", limits.subscriptions_per_client),
+        ));
+    }
+    let held = |fields: &Fields<'_>| {
+        Ok(HeldTopic {
+            topic_name: topic_name(fields)?,
+            topic_type: fields.text("type")?.map(|name| TopicType::parse(&name)).transpose()?,
+            sequence: Sequence(require_count(fields, "sequence")?),
+        })
+    };
+    list.iter().map(held).collect()
+}
+
+fn push<'a>(fields: &Fields<'a>, limits: &Limits) -> Result<Push<'a>, Refusal> {
+    let number = require_count(fields, "number")?;
+    let acknowledged = fields.count("acknowledged")?.unwrap_or_default();
+    if number == 0 || acknowledged >= number {
+        return Err(Refusal::new(
+            Code::OutOfRange,
+            "number is 1 or more, and above acknowledged: the last number whose outcome is known",
+        ));
+    }
+    let topics = Fields::list(fields.require("topics")?, "topics must be an array of {topic_name, base?}")?;
+    let actions = Fields::list(fields.require("actions")?, "actions must be an array of {changes, require?}")?;
+    let too_many = |what: &str, most: usize, found: usize| match found > most {
+        true => Err(Refusal::new(Code::TooBig, format!("{what} {most}, this one has {found}"))),
+        false => Ok(()),
+    };
+    too_many("the actions of a push are at most", limits.push_actions, actions.len())?;
+    too_many("the topics of a push are at most", limits.action_changes, topics.len())?;
+    if actions.is_empty() {
+        return Err(Refusal::new(Code::BadType, "actions must have at least one {changes, require?}"));
+    }
+    let topics = topics
+        .iter()
+        .map(|topic| Ok((topic_name(topic)?, topic.count("base")?.map(Sequence))))
+        .collect::<Result<Vec<_>, Refusal>>()?;
+    let action = |fields: &Fields<'a>| {
+        let changes = Fields::list(fields.require("changes")?, "changes must be an array of {topic, change}")?;
+        too_many("the changes of an action are at most", limits.action_changes, changes.len())?;
+        let change = |part: &Fields<'a>| {
+            let topic = part.require_position("topic")?;
+            if topic >= topics.len() {
+                let count = topics.len();
+                return Err(Refusal::new(
+                    Code::OutOfRange,
+                    format!("topic is an index into topics, which has {count} entries"),
+                ));
+            }
+            Ok((topic, part.require("change")?))
+        };
+        Ok(PushedAction {
+            changes: changes.iter().map(change).collect::<Result<Vec<_>, Refusal>>()?,
+            require: fields.get("require").map(|raw| requirements(raw, limits)).transpose()?.unwrap_or_default(),
+        })
+    };
+    let actions = actions.iter().map(action).collect::<Result<Vec<_>, Refusal>>()?;
+    Ok(Push { number, acknowledged, topics, actions })
+}
+
+fn requirements(raw: &RawValue, limits: &Limits) -> Result<Vec<Requirement>, Refusal> {
+    let list = Fields::list(raw, "require must be an array of conditions")?;
+    if list.len() > limits.action_changes {
+        let most = limits.action_changes;
+        return Err(Refusal::new(
+            Code::TooBig,
+            format!("an action has at most {most} conditions, this one has {}", list.len()),
+        ));
+    }
+    let requirement = |fields: &Fields<'_>| {
+        let topic_name = topic_name(fields)?;
+        let key = fields.text("key")?;
+        match (fields.count("sequence")?, fields.flag("exists")?, fields.raw("equals"), key) {
+            (Some(sequence), None, None, None) => {
+                Ok(Requirement::Unchanged { topic_name, sequence: Sequence(sequence) })
+            }
+            (None, Some(exists), None, Some(key)) => Ok(Requirement::Key { topic_name, key, exists }),
+            (None, None, Some(value), key) => {
+                Ok(Requirement::Equals { topic_name, key, value: crate::json::parse(value.get())? })
+            }
+            _ => Err(Refusal::new(
+                Code::BadType,
+                "a condition is {topic_name, sequence}, {topic_name, key, exists}, {topic_name, key, equals} or \
+                 {topic_name, equals}",
+            )),
+        }
+    };
+    list.iter().map(requirement).collect()
+}
+
 /// One message type, for the table in `docs/protocol.md`.
 #[derive(Debug)]
 pub struct CatalogEntry {
@@ -392,14 +580,16 @@ pub const CATALOG: &[CatalogEntry] = &[
         name: "hello",
         from: "server",
         seed: Some("id"),
-        v1: "protocol, room, epoch, sequence, limits, heartbeat_ms, resumed?",
+        v1: "protocol, room, epoch, sequence, session {id, secret}, limits, heartbeat_ms, resumed?",
     },
     CatalogEntry {
         name: "hello",
         from: "client",
         seed: None,
-        v1: "token?, session?, resume?, client? {name?, version?}",
+        v1: "token?, session? {id, secret}, acknowledged?, resume? [{topic_name, type?, sequence}], \
+             client? {name?, version?}",
     },
+    CatalogEntry { name: "resumed", from: "server", seed: None, v1: "sequence" },
     CatalogEntry { name: "subscribe", from: "client", seed: Some("topic_name, type"), v1: "deliver?" },
     CatalogEntry { name: "subscribed", from: "server", seed: None, v1: "topic_name, type, value, sequence" },
     CatalogEntry { name: "unsubscribe", from: "client", seed: Some("topic_name"), v1: "" },
@@ -415,7 +605,18 @@ pub const CATALOG: &[CatalogEntry] = &[
         seed: None,
         v1: "action_id, changes [{topic_name, change, previous (server)}]; base? (client); sequence, by (server)",
     },
-    CatalogEntry { name: "accepted", from: "server", seed: None, v1: "id, sequence" },
+    CatalogEntry {
+        name: "push",
+        from: "client",
+        seed: None,
+        v1: "number, acknowledged, topics [{topic_name, base?}], actions [{changes [{topic, change}], require?}]",
+    },
+    CatalogEntry {
+        name: "accepted",
+        from: "server",
+        seed: None,
+        v1: "id, sequence, previous?, effect?, changes? [{topic_name, change}]",
+    },
     CatalogEntry {
         name: "reject_update",
         from: "server",

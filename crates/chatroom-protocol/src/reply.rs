@@ -3,12 +3,12 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::change::{ChangeId, Step, WireChange, WireSet};
+use crate::change::{Change, ChangeId, Step, WireChange, WireSet};
 use crate::code::{Code, Refusal};
 use crate::frame::Frame;
 use crate::id::{ClientId, Epoch, RequestId, Sequence};
 use crate::limits::Limits;
-use crate::message::ServiceError;
+use crate::message::{ServiceError, Session};
 use crate::value::{TopicType, TopicValue};
 
 /// A message of the server. Fields of v1 alone are `None` in the seed dialect, and then not written.
@@ -60,6 +60,14 @@ pub enum ServerMessage<'a> {
         /// The id of the change or action.
         id: &'a ChangeId,
         /// Its place.
+        sequence: Sequence,
+        /// What a push's author has to know besides.
+        #[serde(flatten)]
+        detail: AcceptedDetail<'a>,
+    },
+    /// All that a client missed has been said, in v1.
+    Resumed {
+        /// Where the room's order stands.
         sequence: Sequence,
     },
     /// A change was refused.
@@ -154,9 +162,35 @@ pub struct HelloV1<'a> {
     pub limits: &'a Limits,
     /// Between two pings.
     pub heartbeat_ms: u64,
-    /// `reset` when the client asked to resume.
+    /// What to come back with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<&'a Session>,
+    /// `resumed`, `resynced` or `reset` when the client asked to resume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resumed: Option<&'static str>,
+}
+
+/// What the author of a push has to know of an accepted action; nothing for any other.
+#[derive(Debug, Default, Serialize)]
+pub struct AcceptedDetail<'a> {
+    /// The commits before it of the topics that it names, in that order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Vec<Sequence>>,
+    /// `false` if nothing changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<bool>,
+    /// What the server's rules made of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<AlteredPart<'a>>>,
+}
+
+/// A change that the server's rules altered.
+#[derive(Debug, Serialize)]
+pub struct AlteredPart<'a> {
+    /// The topic.
+    pub topic_name: &'a str,
+    /// The change as it was committed.
+    pub change: &'a Change,
 }
 
 /// The place of a commit.

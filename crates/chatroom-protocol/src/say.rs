@@ -5,12 +5,23 @@ use serde_json::value::RawValue;
 
 use crate::change::ChangeId;
 use crate::id::{RequestId, Sequence};
-use crate::message::{ClientLabel, ClientMessage, ServiceError, ServiceOptions};
+use crate::message::{
+    ClientLabel, ClientMessage, HeldTopic, PushedAction, Requirement, ServiceError, ServiceOptions, Session,
+};
 
 /// The text of a v1 client's first message; the one message whose token a server alone may see.
 #[must_use]
-pub fn hello(token: Option<&str>, client: &ClientLabel) -> String {
-    text(&Said::Hello { token, client: labelled(client), resume: None })
+pub fn hello(token: Option<&str>, client: &ClientLabel, session: Option<&Session>, known: &Known) -> String {
+    text(&Said::hello(token, client, session, known.acknowledged, &known.topics))
+}
+
+/// What a client that comes back knows of its room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The last own action whose outcome it knows.
+    pub acknowledged: u64,
+    /// The topics that it holds.
+    pub topics: Vec<HeldTopic>,
 }
 
 impl ClientMessage<'_> {
@@ -18,9 +29,19 @@ impl ClientMessage<'_> {
     #[must_use]
     pub fn text(&self) -> String {
         text(&match self {
-            Self::Hello { client, resumes } => {
-                Said::Hello { token: None, client: labelled(client), resume: resumes.then_some([]) }
+            Self::Hello { client, session, acknowledged, resume } => {
+                Said::hello(None, client, session.as_ref(), *acknowledged, resume)
             }
+            Self::Push(push) => Said::Push {
+                number: push.number,
+                acknowledged: push.acknowledged,
+                topics: push
+                    .topics
+                    .iter()
+                    .map(|(name, base)| Based { topic_name: name.as_str(), base: *base })
+                    .collect(),
+                actions: push.actions.iter().map(SaidAction::from).collect(),
+            },
             Self::Subscribe { topic_name, topic_type } => {
                 Said::Subscribe { topic_name: topic_name.as_str(), r#type: topic_type.map(|kind| kind.name()) }
             }
@@ -76,7 +97,17 @@ enum Said<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         client: Option<&'a ClientLabel>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        resume: Option<[u64; 0]>,
+        session: Option<&'a Session>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        acknowledged: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume: Option<Vec<Held<'a>>>,
+    },
+    Push {
+        number: u64,
+        acknowledged: u64,
+        topics: Vec<Based<'a>>,
+        actions: Vec<SaidAction<'a>>,
     },
     Subscribe {
         topic_name: &'a str,
@@ -128,6 +159,97 @@ enum Said<'a> {
     },
 }
 
+impl<'a> Said<'a> {
+    fn hello(
+        token: Option<&'a str>,
+        client: &'a ClientLabel,
+        session: Option<&'a Session>,
+        acknowledged: u64,
+        topics: &'a [HeldTopic],
+    ) -> Self {
+        let held = |topic: &'a HeldTopic| Held {
+            topic_name: topic.topic_name.as_str(),
+            r#type: topic.topic_type.map(|kind| kind.name()),
+            sequence: topic.sequence,
+        };
+        Self::Hello {
+            token,
+            client: labelled(client),
+            session,
+            acknowledged: session.map(|_| acknowledged),
+            resume: session.map(|_| topics.iter().map(held).collect()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Held<'a> {
+    topic_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    sequence: Sequence,
+}
+
+#[derive(Serialize)]
+struct Based<'a> {
+    topic_name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<Sequence>,
+}
+
+#[derive(Serialize)]
+struct SaidAction<'a> {
+    changes: Vec<SaidChange<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    require: Vec<Condition<'a>>,
+}
+
+#[derive(Serialize)]
+struct SaidChange<'a> {
+    topic: usize,
+    change: &'a RawValue,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Condition<'a> {
+    Unchanged {
+        topic_name: &'a str,
+        sequence: Sequence,
+    },
+    Key {
+        topic_name: &'a str,
+        key: &'a str,
+        exists: bool,
+    },
+    Equals {
+        topic_name: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<&'a str>,
+        equals: &'a serde_json::Value,
+    },
+}
+
+impl<'a> From<&'a PushedAction<'a>> for SaidAction<'a> {
+    fn from(action: &'a PushedAction<'a>) -> Self {
+        let condition = |requirement: &'a Requirement| match requirement {
+            Requirement::Unchanged { topic_name, sequence } => {
+                Condition::Unchanged { topic_name: topic_name.as_str(), sequence: *sequence }
+            }
+            Requirement::Key { topic_name, key, exists } => {
+                Condition::Key { topic_name: topic_name.as_str(), key, exists: *exists }
+            }
+            Requirement::Equals { topic_name, key, value } => {
+                Condition::Equals { topic_name: topic_name.as_str(), key: key.as_deref(), equals: value }
+            }
+        };
+        Self {
+            changes: action.changes.iter().map(|(topic, change)| SaidChange { topic: *topic, change }).collect(),
+            require: action.require.iter().map(condition).collect(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Part<'a> {
     topic_name: &'a str,
@@ -150,12 +272,13 @@ mod tests {
     #[test]
     fn a_hello_carries_its_token_and_label() {
         let label = ClientLabel { name: Some("a".into()), version: None };
-        let said = hello(Some("secret"), &label);
+        let none = Known::default();
+        let said = hello(Some("secret"), &label, None, &none);
         assert_eq!(said, r#"{"type":"hello","content":{"token":"secret","client":{"name":"a"}}}"#);
-        assert_eq!(hello(None, &ClientLabel::default()), r#"{"type":"hello","content":{}}"#);
+        assert_eq!(hello(None, &ClientLabel::default(), None, &none), r#"{"type":"hello","content":{}}"#);
         let envelope = Envelope::parse(&said).unwrap();
         match envelope.message(Dialect::V1, &Limits::default()).unwrap() {
-            ClientMessage::Hello { client, resumes } => assert_eq!((client, resumes), (label, false)),
+            ClientMessage::Hello { client, session: None, .. } => assert_eq!(client, label),
             other => panic!("{other:?}"),
         }
     }

@@ -340,6 +340,9 @@ fn an_inverse_leads_back() {
             assert_eq!(inverse.is_empty(), after == before, "seed {number}: {}", shown(&[change]));
         }
         assert!(fold(&after, &inverse) == before, "seed {number}: {} back by {}", shown(&[change]), shown(&inverse));
+        if let Some(exact) = &exact {
+            assert_eq!(shown(&change.invert_with(exact)), shown(&inverse), "seed {number}");
+        }
         let exact: Vec<Change> = exact.into_iter().collect();
         assert!(fold(&after, &exact) == before, "seed {number}: {} back by {}", shown(&[change]), shown(&exact));
     }

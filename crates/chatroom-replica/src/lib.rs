@@ -1,0 +1,28 @@
+//! What a client of ChatRoom knows of its room, without any I/O.
+//!
+//! A [`Replica`] holds the topics that somebody has open: each one's confirmed value with the
+//! client's own changes, which no outcome is known of yet, on top. Messages of the server go in,
+//! messages for the server and [`Note`]s for the application come out; no socket, clock or
+//! randomness. The rules are sections 3 to 6 of `docs/merging.md`.
+
+mod code;
+mod commit;
+mod cursor;
+mod mirror;
+mod outcome;
+mod own;
+mod push;
+mod replica;
+mod subscription;
+mod undo;
+
+pub use code::ErrorCode;
+pub use cursor::{BEHIND_MAX, Cause, Meta, RawUpdate};
+pub use mirror::Status;
+pub use outcome::{Accepted, Outcome, Refused};
+pub use own::{ActionId, How, Intent, Maker};
+pub use replica::{Asking, CursorId, Greeting, Note, Replica, Resume, Session};
+pub use undo::Direction;
+
+/// How many own actions may be pending; then [`Replica::act`] refuses more.
+pub const PENDING_ACTIONS_MAX: usize = 10_000;

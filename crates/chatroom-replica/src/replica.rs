@@ -1,0 +1,467 @@
+//! All topics that somebody holds, and the session they belong to.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use chatroom_protocol::{
+    Change, ClientId, Code, Limits, Sequence, TopicName, TopicType, TopicValue, change::PresenceChange,
+};
+use serde_json::Value;
+
+use crate::cursor::{Cause, Cursor, RawUpdate};
+use crate::mirror::{Mirror, Resuming, Status, Tape, Wire};
+use crate::outcome::{Outcome, Refused};
+use crate::own::{ActionId, Nature, Pending, Waiting};
+use crate::undo::{Direction, History};
+
+/// What the rest of the client has to hear of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// Readers of the topic have something to read.
+    Stepped(TopicName),
+    /// The topic has another status.
+    Status(TopicName),
+    /// What arrived does not follow from what is known; the value is asked for again.
+    Gap(TopicName, String),
+    /// An own action has its outcome.
+    Settled(ActionId, Outcome),
+    /// Whether there is something to undo or redo may be another.
+    History,
+}
+
+/// A message about a subscription, to be sent in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// Ask for a topic.
+    Subscribe(TopicName, Option<TopicType>),
+    /// End a subscription.
+    Unsubscribe(TopicName),
+}
+
+/// A reader of a topic.
+pub type CursorId = u64;
+
+/// What a server gives a client to come back with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The client's id.
+    pub id: ClientId,
+    /// What proves it.
+    pub secret: String,
+}
+
+/// What a client says in its hello to go on with its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The session.
+    pub session: Session,
+    /// The last own action whose outcome is known.
+    pub acknowledged: u64,
+    /// The topics that are held, and up to where each is known.
+    pub topics: Vec<(TopicName, TopicType, Sequence)>,
+}
+
+/// The server's hello, as far as topics are concerned.
+#[derive(Clone, Debug)]
+pub struct Greeting {
+    /// The client's id.
+    pub id: ClientId,
+    /// What to come back with.
+    pub session: Option<Session>,
+    /// Whether the session goes on: what was missed follows, and then `resumed`.
+    pub goes_on: bool,
+    /// What the server takes.
+    pub limits: Limits,
+}
+
+/// What this client knows of its room.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// The id on this connection, or on the last one.
+    pub(crate) client: Option<ClientId>,
+    pub(crate) online: bool,
+    pub(crate) session: Option<Session>,
+    pub(crate) limits: Limits,
+    pub(crate) mirrors: BTreeMap<TopicName, Mirror>,
+    pub(crate) dirty: BTreeSet<TopicName>,
+    /// Subscribed, but of no use to this client.
+    pub(crate) unreadable: Vec<TopicName>,
+    /// Own actions without an outcome, in their order.
+    pub(crate) actions: VecDeque<Pending>,
+    /// How many of them are on their way, from the first on.
+    pub(crate) sent: usize,
+    /// The number of the last action whose outcome is known.
+    pub(crate) acknowledged: u64,
+    pub(crate) waiting: VecDeque<Waiting>,
+    pub(crate) next_action: u64,
+    pub(crate) history: History,
+    /// The topics named in the hello; `Some` until the server has said all that was missed.
+    pub(crate) resuming: Option<BTreeSet<TopicName>>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) next_cursor: CursorId,
+    pub(crate) gaps: u64,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self {
+            client: None,
+            online: false,
+            session: None,
+            limits: Limits::default(),
+            mirrors: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            unreadable: Vec::new(),
+            actions: VecDeque::new(),
+            sent: 0,
+            acknowledged: 0,
+            waiting: VecDeque::new(),
+            next_action: 0,
+            history: History::default(),
+            resuming: None,
+            notes: Vec::new(),
+            next_cursor: 0,
+            gaps: 0,
+        }
+    }
+}
+
+/// The connection.
+impl Replica {
+    /// What to say in the hello of the next connection; `None` if there is nothing to go on with.
+    pub fn resume(&mut self) -> Option<Resume> {
+        let session = self.session.clone()?;
+        let held = self.mirrors.iter().filter(|(_, mirror)| mirror.wanted && mirror.wire != Wire::Gone);
+        let topics: Vec<_> = held
+            .filter(|(_, mirror)| mirror.value.is_some() && mirror.status == Status::Stale)
+            .filter_map(|(name, mirror)| Some((name.clone(), mirror.kind?, mirror.position)))
+            .collect();
+        self.resuming = Some(topics.iter().map(|(name, ..)| name.clone()).collect());
+        Some(Resume { session, acknowledged: self.acknowledged, topics })
+    }
+
+    /// The connection is up.
+    pub fn connected(&mut self, greeting: Greeting) {
+        let Greeting { id, session, goes_on, limits } = greeting;
+        self.limits = limits;
+        self.online = true;
+        let known = self.client.replace(id);
+        self.dirty.extend(self.mirrors.keys().cloned());
+        if goes_on && self.session.is_some() {
+            self.session = session.or(self.session.take());
+            let named = self.resuming.get_or_insert_default().clone();
+            for name in named {
+                match self.mirrors.get_mut(&name) {
+                    Some(mirror) if mirror.wanted && mirror.value.is_some() && mirror.wire == Wire::Absent => {
+                        mirror.wire = Wire::Live;
+                        let before = mirror.value.clone().filter(|_| !mirror.cursors.is_empty());
+                        mirror.rewind(0, &mut Tape::default());
+                        mirror.resuming = Some(Resuming { before, ..Resuming::default() });
+                    }
+                    // Given up meanwhile, or opened anew.
+                    _ => self.unreadable.push(name),
+                }
+            }
+            return;
+        }
+        self.resuming = None;
+        self.session = session;
+        if known.is_some() {
+            self.reset();
+        }
+        if known != Some(id) {
+            self.rename(id);
+        }
+    }
+
+    /// The session is another one: what was on its way has no outcome that anybody knows (M33).
+    fn reset(&mut self) {
+        let lost: Vec<Pending> = self.actions.iter().take(std::mem::take(&mut self.sent)).cloned().collect();
+        self.history.clear();
+        for action in lost.into_iter().rev() {
+            self.actions.retain(|other| other.id != action.id);
+            let (topic_name, change) = self.first_part(&action);
+            self.give_up(&action);
+            let reason = "the connection was lost before the outcome was known, and the server does not know this client any more";
+            let refused = Refused {
+                maybe_executed: true,
+                ..crate::own::refused(Code::ConnectionLost, reason.into(), topic_name, change)
+            };
+            self.settle(action.id, Outcome::Refused(refused));
+        }
+        self.acknowledged = 0;
+    }
+
+    /// The own presence entries belong to another id now.
+    fn rename(&mut self, id: ClientId) {
+        for mirror in self.mirrors.values_mut() {
+            for own in &mut mirror.own {
+                if let Some(Change::Presence(change)) = &mut own.change {
+                    match change {
+                        PresenceChange::Put(owner, _) | PresenceChange::Pop(owner) => *owner = id,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The server has said all that was missed (M31, M32).
+    pub fn resumed(&mut self) {
+        if self.resuming.take().is_none() {
+            return;
+        }
+        self.sent = 0;
+        // What was not received, and stands on a text or list that had to be given anew, is lost.
+        let replaced = |mirror: &Mirror| mirror.resuming.as_ref().is_some_and(|resuming| resuming.replaced);
+        let lost: Vec<ActionId> = self
+            .mirrors
+            .values()
+            .filter(|mirror| mirror.is_positional() && replaced(mirror))
+            .flat_map(|mirror| mirror.own.iter().map(|own| own.action))
+            .collect();
+        self.lose(&lost);
+        let names: Vec<TopicName> = self.mirrors.keys().cloned().collect();
+        for name in names {
+            let Some(mirror) = self.mirrors.get_mut(&name) else {
+                continue;
+            };
+            let Some(resuming) = mirror.resuming.take() else {
+                continue;
+            };
+            mirror.replay(0, &mut Tape::default());
+            if mirror.status != Status::Live {
+                mirror.status = Status::Live;
+                self.notes.push(Note::Status(name.clone()));
+            }
+            let same = resuming.replaced && resuming.before.is_some() && resuming.before == mirror.value;
+            if (resuming.changes.is_empty() && !resuming.replaced) || same {
+                continue;
+            }
+            let (cause, changes) = match resuming.replaced {
+                true => (Cause::Snapshot, Vec::new()),
+                false => (Cause::Remote, resuming.changes),
+            };
+            let meta = mirror.meta(resuming.by.0, false, cause);
+            mirror.tell_replaced(resuming.before, changes, meta);
+            self.notes.push(Note::Stepped(name));
+        }
+        self.settle_waiting();
+        self.go_on_undoing();
+    }
+
+    /// Refuses actions whose place in a text or list is not known any more (M34).
+    pub(crate) fn lose(&mut self, lost: &[ActionId]) {
+        let lost: BTreeSet<ActionId> = lost.iter().copied().collect();
+        for id in lost.into_iter().rev() {
+            let Some(place) = self.actions.iter().position(|action| action.id == id) else {
+                continue;
+            };
+            let Some(action) = self.actions.remove(place) else {
+                continue;
+            };
+            let (topic_name, change) = self.first_part(&action);
+            self.give_up(&action);
+            let reason = "the text or list came anew, and where this belongs in it is not known any more";
+            let refused = crate::own::refused(Code::StaleBase, reason.into(), topic_name, change);
+            self.settle(id, Outcome::Refused(refused));
+        }
+    }
+
+    pub(crate) fn first_part(&self, action: &Pending) -> (String, Value) {
+        let Some(name) = action.topics.first() else {
+            return Default::default();
+        };
+        let own = self.mirrors.get(name).and_then(|mirror| mirror.own.iter().find(|own| own.action == action.id));
+        let change = own.and_then(|own| own.change.as_ref()).and_then(|change| serde_json::to_value(change).ok());
+        (name.to_string(), change.unwrap_or_default())
+    }
+
+    /// The connection is gone, and every subscription with it. Values stay.
+    pub fn disconnected(&mut self) {
+        self.online = false;
+        self.resuming = None;
+        self.unreadable.clear();
+        for (name, mirror) in &mut self.mirrors {
+            mirror.doubted = false;
+            if mirror.resuming.take().is_some() {
+                mirror.replay(0, &mut Tape::default());
+            }
+            if mirror.wire != Wire::Gone {
+                mirror.wire = Wire::Absent;
+            }
+            if mirror.status == Status::Live {
+                mirror.status = Status::Stale;
+                self.notes.push(Note::Status(name.clone()));
+            }
+            self.dirty.insert(name.clone());
+        }
+        self.asking();
+    }
+
+    /// Ends everything: whatever has no outcome is refused with this code.
+    pub fn close(&mut self, code: Code, reason: &str) {
+        self.disconnected();
+        let sent = self.sent;
+        for (place, action) in std::mem::take(&mut self.actions).into_iter().enumerate() {
+            let (topic_name, change) = self.first_part(&action);
+            let refused = Refused {
+                maybe_executed: place < sent,
+                retryable: false,
+                ..crate::own::refused(code, reason.to_owned(), topic_name, change)
+            };
+            self.settle(action.id, Outcome::Refused(refused));
+        }
+        for id in std::mem::take(&mut self.waiting).iter().map(Waiting::id) {
+            let refused = crate::own::refused(code, reason.to_owned(), String::new(), Value::Null);
+            self.settle(id, Outcome::Refused(refused));
+        }
+    }
+
+    pub(crate) fn mirror(&mut self, name: &TopicName) -> &mut Mirror {
+        self.mirrors.entry(name.clone()).or_insert_with(Mirror::new)
+    }
+
+    pub(crate) fn doubt(&mut self, name: &TopicName, why: String) {
+        if let Some(mirror) = self.mirrors.get_mut(name) {
+            mirror.doubted = true;
+            self.gaps += 1;
+            self.dirty.insert(name.clone());
+            self.notes.push(Note::Gap(name.clone(), why));
+        }
+    }
+}
+
+/// Reading.
+impl Replica {
+    /// This client's id, while there is a connection.
+    #[must_use]
+    pub fn id(&self) -> Option<ClientId> {
+        self.client.filter(|_| self.online)
+    }
+
+    /// The limits of the server.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The confirmed value with the own changes on top.
+    #[must_use]
+    pub fn value(&self, name: &TopicName) -> Option<Arc<TopicValue>> {
+        self.mirrors.get(name)?.value.clone()
+    }
+
+    /// The value as the room has it, up to what is on its way.
+    #[must_use]
+    pub fn confirmed(&self, name: &TopicName) -> Option<Arc<TopicValue>> {
+        self.mirrors.get(name)?.confirmed()
+    }
+
+    /// The type of a topic, as far as it is known.
+    #[must_use]
+    pub fn kind(&self, name: &TopicName) -> Option<TopicType> {
+        self.mirrors.get(name)?.kind
+    }
+
+    /// Up to where the confirmed value of a topic is known.
+    #[must_use]
+    pub fn position(&self, name: &TopicName) -> Option<Sequence> {
+        Some(self.mirrors.get(name)?.position)
+    }
+
+    /// Where a topic stands.
+    #[must_use]
+    pub fn status(&self, name: &TopicName) -> Status {
+        self.mirrors.get(name).map_or(Status::Loading, |mirror| mirror.status.clone())
+    }
+
+    /// How often something was missing.
+    #[must_use]
+    pub fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
+    /// How many topics are known.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a count for leak tests, not a collection")]
+    pub fn len(&self) -> usize {
+        self.mirrors.len()
+    }
+
+    /// How many readers there are.
+    #[must_use]
+    pub fn readers(&self) -> usize {
+        self.mirrors.values().map(|mirror| mirror.cursors.len()).sum()
+    }
+
+    /// Whether an own action on this topic has no outcome yet.
+    #[must_use]
+    pub fn has_pending(&self, name: &TopicName) -> bool {
+        self.mirrors.get(name).is_some_and(|mirror| !mirror.own.is_empty())
+            || self.waiting.iter().any(|waiting| waiting.touches(name))
+    }
+
+    /// Starts to read a topic: its value first, then its changes.
+    pub fn follow(&mut self, name: &TopicName) -> CursorId {
+        self.next_cursor += 1;
+        if let Some(mirror) = self.mirrors.get_mut(name) {
+            mirror.cursors.insert(self.next_cursor, Cursor::new());
+            self.notes.push(Note::Stepped(name.clone()));
+        }
+        self.next_cursor
+    }
+
+    /// Ends reading.
+    pub fn unfollow(&mut self, name: &TopicName, cursor: CursorId) {
+        if let Some(mirror) = self.mirrors.get_mut(name) {
+            mirror.cursors.remove(&cursor);
+        }
+    }
+
+    /// The next update for a reader.
+    pub fn next(&mut self, name: &TopicName, cursor: CursorId) -> Option<RawUpdate> {
+        let mirror = self.mirrors.get_mut(name)?;
+        mirror.cursors.get_mut(&cursor)?.next(mirror.value.as_ref(), mirror.position)
+    }
+
+    /// Lets a reader go on with the newest value, if it is behind.
+    pub fn skip(&mut self, name: &TopicName, cursor: CursorId) {
+        if let Some(mirror) = self.mirrors.get_mut(name)
+            && let Some(cursor) = mirror.cursors.get_mut(&cursor)
+        {
+            cursor.skip(mirror.value.as_ref());
+        }
+    }
+
+    /// The value as a reader that begins now gets it.
+    #[must_use]
+    pub fn current(&self, name: &TopicName) -> Option<RawUpdate> {
+        let mirror = self.mirrors.get(name)?;
+        Cursor::new().next(mirror.value.as_ref(), mirror.position)
+    }
+
+    /// Whether [`Replica::next`] has something to give.
+    #[must_use]
+    pub fn is_due(&self, name: &TopicName, cursor: CursorId) -> bool {
+        self.mirrors.get(name).is_some_and(|mirror| {
+            mirror.cursors.get(&cursor).is_some_and(|cursor| cursor.is_due(mirror.value.as_ref()))
+        })
+    }
+
+    /// Takes what there is to tell.
+    pub fn notes(&mut self) -> Vec<Note> {
+        if std::mem::take(&mut self.history.touched) {
+            self.notes.push(Note::History);
+        }
+        std::mem::take(&mut self.notes)
+    }
+
+    /// The id of the last pending undo or redo; all of them stand at the head of the line.
+    pub(crate) fn last_undo(&self) -> Option<(Direction, ActionId)> {
+        let undo = |action: &&Pending| matches!(action.nature, Nature::TakenFrom(_));
+        self.actions.iter().take_while(undo).last().and_then(|action| match action.nature {
+            Nature::TakenFrom(direction) => Some((direction, action.id)),
+            Nature::Made { .. } => None,
+        })
+    }
+}

@@ -1,0 +1,498 @@
+//! Undo and redo of this client's own actions (section 6 of `docs/merging.md`).
+//!
+//! Two stacks of entries, each the changes that perform it. Entries are kept on the confirmed value
+//! by carrying every commit down the stacks, so an undo takes back what is left of an action and
+//! nothing that others wrote since.
+
+use std::collections::VecDeque;
+
+use chatroom_protocol::change::{BoolChange, DictChange, FloatChange, GenericChange, IntChange, ListChange, Side};
+use chatroom_protocol::{Change, Code, Limits, TopicName};
+
+use crate::cursor::Cause;
+use crate::mirror::{Effective, Own};
+use crate::outcome::Outcome;
+use crate::own::{ActionId, Nature, Pending};
+use crate::replica::Replica;
+
+/// How many entries a stack has at most, and how much they may weigh as JSON text.
+const ENTRIES_MAX: usize = 200;
+const BYTES_MAX: usize = 1 << 20;
+/// Actions within this time are undone together.
+const GROUP_MS: u64 = 500;
+
+/// Undo or redo; also the stack that it takes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Takes back what was done.
+    Undo,
+    /// Does again what was taken back.
+    Redo,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    /// In the order in which to perform them. Of a pending entry they are with their topics.
+    changes: Vec<(TopicName, Change)>,
+    topics: Vec<TopicName>,
+    pending: Option<ActionId>,
+    /// Whether it is defined on the value instead of the confirmed one: it was never sent.
+    ahead: bool,
+    group: Option<u64>,
+    at_ms: u64,
+    /// Whether somebody else wrote to its topics since.
+    sealed: bool,
+    bytes: usize,
+}
+
+/// What can be undone and redone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct History {
+    done: Vec<Entry>,
+    undone: Vec<Entry>,
+    /// What the application asked for and could not be done yet.
+    asked: VecDeque<Direction>,
+    /// Whether undo or redo came after the last entry.
+    broken: bool,
+    pub(crate) touched: bool,
+}
+
+impl History {
+    fn stack(&mut self, direction: Direction) -> &mut Vec<Entry> {
+        match direction {
+            Direction::Undo => &mut self.done,
+            Direction::Redo => &mut self.undone,
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.touched |= !(self.done.is_empty() && self.undone.is_empty());
+        self.done.clear();
+        self.undone.clear();
+        self.asked.clear();
+    }
+
+    /// A tracked action was made: what was undone before it cannot be redone.
+    pub(crate) fn acted(&mut self) {
+        self.touched = true;
+        self.undone.clear();
+    }
+
+    /// A tracked action was accepted (M51, M53).
+    pub(crate) fn done(
+        &mut self,
+        mut topics: Vec<TopicName>,
+        mut inverse: Vec<(TopicName, Change)>,
+        group: Option<u64>,
+        at_ms: u64,
+        changes_max: usize,
+    ) {
+        if inverse.is_empty() {
+            return;
+        }
+        self.touched = true;
+        topics.sort();
+        let broken = std::mem::take(&mut self.broken);
+        if let Some(top) = self.done.last_mut().filter(|top| top.pending.is_none()) {
+            let together = match (group, top.group) {
+                (Some(own), Some(other)) => own == other,
+                (None, None) => {
+                    !broken && !top.sealed && top.topics == topics && at_ms.saturating_sub(top.at_ms) <= GROUP_MS
+                }
+                _ => false,
+            };
+            if together {
+                inverse.retain(|(name, change)| {
+                    !top.changes.iter().any(|(other, later)| name == other && overwrites(later, change))
+                });
+                inverse.append(&mut top.changes);
+                for topic in topics {
+                    if let Err(place) = top.topics.binary_search(&topic) {
+                        top.topics.insert(place, topic);
+                    }
+                }
+                (top.bytes, top.changes, top.at_ms) = (weight(&inverse), inverse, at_ms);
+                if top.changes.len() > changes_max {
+                    self.done.pop();
+                }
+                return self.bound(Direction::Undo);
+            }
+        }
+        if inverse.len() > changes_max {
+            // What is below was defined on what this would have left.
+            self.done.clear();
+            return;
+        }
+        let bytes = weight(&inverse);
+        let entry = Entry { changes: inverse, topics, pending: None, ahead: false, group, at_ms, sealed: false, bytes };
+        self.done.push(entry);
+        self.bound(Direction::Undo);
+    }
+
+    fn bound(&mut self, direction: Direction) {
+        let stack = self.stack(direction);
+        let mut bytes = 0;
+        let kept = stack.iter().rev().take(ENTRIES_MAX).take_while(|entry| {
+            bytes += entry.bytes;
+            bytes <= BYTES_MAX
+        });
+        let gone = stack.len() - kept.count();
+        stack.drain(..gone);
+    }
+
+    /// A commit of somebody else had an effect (M52).
+    pub(crate) fn committed(&mut self, name: &TopicName, commit: &Effective, undos: Option<Direction>) {
+        for direction in [Direction::Undo, Direction::Redo] {
+            let below = match undos == Some(direction) {
+                true => commit.behind_undos.clone(),
+                false => vec![commit.confirmed.clone()],
+            };
+            let stack = self.stack(direction);
+            for entry in stack.iter_mut().filter(|entry| entry.topics.contains(name)) {
+                entry.sealed = true;
+            }
+            walk(stack.iter_mut().rev().filter(|entry| entry.ahead), name, commit.behind_all.clone());
+            walk(stack.iter_mut().rev().filter(|entry| !entry.ahead), name, below);
+        }
+    }
+
+    /// An own action that undo does not track was accepted.
+    pub(crate) fn shift(&mut self, name: &TopicName, change: &Change) {
+        for stack in [&mut self.done, &mut self.undone] {
+            walk(stack.iter_mut().rev().filter(|entry| !entry.ahead), name, vec![change.clone()]);
+        }
+    }
+
+    /// Something happened to the value alone.
+    pub(crate) fn shift_ahead(&mut self, name: &TopicName, changes: &[Change]) {
+        walk(self.undone.iter_mut().rev().filter(|entry| entry.ahead), name, changes.to_vec());
+    }
+
+    /// A pending undo or redo was refused (M55): what is below its entry does without it.
+    pub(crate) fn dropped(&mut self, direction: Direction, action: ActionId, name: &TopicName, back: &[Change]) {
+        let stack = self.stack(direction);
+        if let Some(place) = stack.iter().position(|entry| entry.pending == Some(action)) {
+            walk(stack[..place].iter_mut().rev(), name, back.to_vec());
+        }
+    }
+
+    fn remove(&mut self, direction: Direction, action: ActionId) -> Option<Entry> {
+        self.touched = true;
+        let stack = self.stack(direction);
+        let place = stack.iter().position(|entry| entry.pending == Some(action))?;
+        Some(stack.remove(place))
+    }
+
+    /// A pending undo or redo was accepted (M55).
+    pub(crate) fn taken(
+        &mut self,
+        direction: Direction,
+        action: ActionId,
+        topics: Vec<TopicName>,
+        inverse: Vec<(TopicName, Change)>,
+    ) {
+        let Some(entry) = self.remove(direction, action) else {
+            return;
+        };
+        if inverse.is_empty() {
+            return;
+        }
+        let other = match direction {
+            Direction::Undo => Direction::Redo,
+            Direction::Redo => Direction::Undo,
+        };
+        let bytes = weight(&inverse);
+        let mut topics = topics;
+        topics.sort();
+        let entry = Entry { changes: inverse, topics, pending: None, ahead: false, sealed: true, bytes, ..entry };
+        self.stack(other).push(entry);
+        self.bound(other);
+    }
+
+    /// A topic's history is not known without a gap any more (M56).
+    pub(crate) fn forget(&mut self, name: &TopicName) {
+        let touches = self.done.iter().chain(&self.undone).any(|entry| entry.topics.contains(name));
+        if touches {
+            self.clear();
+        }
+    }
+
+    fn has(&self, direction: Direction) -> bool {
+        let stack = match direction {
+            Direction::Undo => &self.done,
+            Direction::Redo => &self.undone,
+        };
+        stack.iter().any(|entry| entry.pending.is_none() && !entry.changes.is_empty())
+    }
+}
+
+/// Carries changes down entries, the top one first.
+fn walk<'e>(entries: impl Iterator<Item = &'e mut Entry>, name: &TopicName, mut carried: Vec<Change>) {
+    for entry in entries.filter(|entry| entry.pending.is_none()) {
+        if carried.is_empty() {
+            return;
+        }
+        if !entry.topics.contains(name) {
+            continue;
+        }
+        for (topic, change) in std::mem::take(&mut entry.changes) {
+            let kept = match topic == *name {
+                true => cross(change, &mut carried),
+                false => Some(change),
+            };
+            entry.changes.extend(kept.map(|change| (topic, change)));
+        }
+    }
+}
+
+/// Puts a commit below what would take something back: what others wrote since stays.
+fn cross(entry: Change, carried: &mut Vec<Change>) -> Option<Change> {
+    let mut own = Some(entry);
+    let mut behind = Vec::with_capacity(carried.len());
+    for change in carried.drain(..) {
+        let Some(entry) = own.take() else {
+            behind.push(change);
+            continue;
+        };
+        if let Some(instead) = prevails(&change, &entry) {
+            behind.push(instead);
+            continue;
+        }
+        behind.extend(change.transform(&entry, Side::Later));
+        own = entry.transform(&change, Side::First);
+    }
+    *carried = behind;
+    own
+}
+
+/// Where another's write ends an entry: the write as it is for the entries below, which were made
+/// to stand behind this one.
+fn prevails(change: &Change, entry: &Change) -> Option<Change> {
+    match (change, entry) {
+        (Change::Dict(change), Change::Dict(entry)) if change.key().is_some() && change.key() == entry.key() => {
+            Some(Change::Dict(match change {
+                DictChange::Add(key, value)
+                | DictChange::Put(key, value)
+                | DictChange::Ensure(key, value)
+                | DictChange::ChangeValue(key, value) => DictChange::Put(key.clone(), value.clone()),
+                other => other.clone(),
+            }))
+        }
+        (Change::List(ListChange::SetItem { position, item }), Change::List(ListChange::Pop { position: own }))
+            if position == own =>
+        {
+            Some(Change::List(ListChange::Insert { position: *position, item: item.clone() }))
+        }
+        _ => None,
+    }
+}
+
+/// Whether nothing is left of `earlier` once `later` was performed.
+fn overwrites(later: &Change, earlier: &Change) -> bool {
+    match (later, earlier) {
+        (Change::Generic(GenericChange::Set(_)), Change::Generic(GenericChange::Set(_)))
+        | (Change::Bool(BoolChange::Set(_)), Change::Bool(BoolChange::Set(_)))
+        | (Change::Int(IntChange::Set(_)), Change::Int(IntChange::Set(_)))
+        | (Change::Float(FloatChange::Set(_)), Change::Float(FloatChange::Set(_))) => true,
+        (Change::Dict(DictChange::ChangeValue(key, _)), Change::Dict(DictChange::ChangeValue(other, _))) => {
+            key == other
+        }
+        _ => false,
+    }
+}
+
+fn weight(changes: &[(TopicName, Change)]) -> usize {
+    changes.iter().map(|(_, change)| serde_json::to_string(change).map_or(0, |text| text.len())).sum()
+}
+
+impl Replica {
+    /// Undoes this client's last tracked action that still has an effect, or redoes the last undone
+    /// one; as soon as what is on its way allows it (M54).
+    pub fn take(&mut self, direction: Direction) {
+        self.history.broken = true;
+        self.history.asked.push_back(direction);
+        self.go_on_undoing();
+    }
+
+    /// Whether there is something to undo, or to redo.
+    #[must_use]
+    pub fn can(&self, direction: Direction) -> bool {
+        let on_its_way = |action: &Pending| match (direction, action.nature) {
+            (Direction::Undo, Nature::Made { tracked, .. }) => tracked,
+            (Direction::Undo, Nature::TakenFrom(from)) => from == Direction::Redo,
+            (Direction::Redo, Nature::TakenFrom(from)) => from == Direction::Undo,
+            (Direction::Redo, Nature::Made { .. }) => false,
+        };
+        self.history.has(direction) || self.actions.iter().any(on_its_way)
+    }
+
+    pub(crate) fn go_on_undoing(&mut self) {
+        while self.resuming.is_none()
+            && let Some(direction) = self.history.asked.front().copied()
+            && self.try_taking(direction)
+        {
+            self.history.asked.pop_front();
+        }
+    }
+
+    /// Does what was asked for, or finds that there is nothing to do; false if it has to wait.
+    fn try_taking(&mut self, direction: Direction) -> bool {
+        if direction == Direction::Redo && self.history.undone.last().is_some_and(|entry| entry.ahead) {
+            self.make_again();
+            return true;
+        }
+        let same = |action: &Pending| action.nature == Nature::TakenFrom(direction);
+        if self.actions.iter().all(same) {
+            self.submit(direction);
+            return true;
+        }
+        let Some(youngest) = self.actions.back().filter(|_| self.actions.len() > self.sent).cloned() else {
+            return false;
+        };
+        match (youngest.nature, direction) {
+            (Nature::TakenFrom(other), _) if other != direction => self.call_back(&youngest, other),
+            (Nature::Made { tracked: true, .. }, Direction::Undo) => self.cancel(&youngest),
+            (Nature::Made { tracked: true, .. }, Direction::Redo) => {}
+            _ => return false,
+        }
+        true
+    }
+
+    fn next_id(&mut self) -> ActionId {
+        self.next_action += 1;
+        ActionId(self.next_action)
+    }
+
+    /// Makes an action of the top entry that is not one yet.
+    fn submit(&mut self, direction: Direction) {
+        let id = self.next_id();
+        let stack = self.history.stack(direction);
+        while let Some(place) = stack.iter().rposition(|entry| entry.pending.is_none()) {
+            if stack[place].changes.is_empty() {
+                stack.remove(place);
+                continue;
+            }
+            stack[place].pending = Some(id);
+            let changes = std::mem::take(&mut stack[place].changes);
+            self.history.touched = true;
+            self.show_taken(id, changes, Nature::TakenFrom(direction));
+            return;
+        }
+        self.next_action -= 1;
+    }
+
+    /// Makes an action again that was cancelled before it was sent.
+    fn make_again(&mut self) {
+        let Some(entry) = self.history.undone.pop() else {
+            return;
+        };
+        self.history.touched = true;
+        if entry.changes.is_empty() {
+            return;
+        }
+        let id = self.next_id();
+        let nature = Nature::Made { tracked: true, group: entry.group, at_ms: entry.at_ms };
+        self.show_taken(id, entry.changes, nature);
+    }
+
+    fn show_taken(&mut self, id: ActionId, changes: Vec<(TopicName, Change)>, nature: Nature) {
+        let mut topics: Vec<TopicName> = Vec::new();
+        for (name, _) in &changes {
+            if !topics.contains(name) {
+                topics.push(name.clone());
+            }
+        }
+        for name in &topics {
+            let Some(mirror) = self.mirrors.get_mut(name) else {
+                continue;
+            };
+            let mut tape = mirror.tape();
+            let mut shown = Vec::new();
+            for (part, (_, change)) in changes.iter().enumerate().filter(|(_, (other, _))| other == name) {
+                let done = mirror.apply(change, &Limits::unlimited(), &mut tape);
+                let applied = done.is_ok() && mirror.value.is_some();
+                let back = done.ok().flatten();
+                if back.is_some() {
+                    shown.push(change.clone());
+                }
+                mirror.own.push_back(Own {
+                    action: id,
+                    part,
+                    change: Some(change.clone()),
+                    back,
+                    applied,
+                    lost: false,
+                });
+            }
+            self.show_own(name, tape, shown, Cause::Local);
+        }
+        self.actions.push_back(Pending { id, nature, topics });
+    }
+
+    /// What is left of a pending action's changes, in their order.
+    fn left_of(&self, action: &Pending) -> Vec<(TopicName, Change)> {
+        let mut left: Vec<(usize, TopicName, Change)> = Vec::new();
+        for name in &action.topics {
+            let own = self.mirrors.get(name).into_iter().flat_map(|mirror| &mirror.own);
+            let own = own.filter(|own| own.action == action.id);
+            left.extend(own.filter_map(|own| Some((own.part, name.clone(), own.change.clone()?))));
+        }
+        left.sort_by_key(|(part, ..)| *part);
+        left.into_iter().map(|(_, name, change)| (name, change)).collect()
+    }
+
+    /// Takes back an undo or redo that was not sent: its entry can be taken again.
+    fn call_back(&mut self, action: &Pending, from: Direction) {
+        let left = self.left_of(action);
+        self.actions.pop_back();
+        self.take_out(action, Cause::Local);
+        self.history.touched = true;
+        let stack = self.history.stack(from);
+        if let Some(entry) = stack.iter_mut().find(|entry| entry.pending == Some(action.id)) {
+            (entry.pending, entry.changes) = (None, left);
+        }
+        self.settle_cancelled(action);
+    }
+
+    /// Takes back an action that was not sent, so that it can be redone.
+    fn cancel(&mut self, action: &Pending) {
+        let left = self.left_of(action);
+        self.actions.pop_back();
+        self.take_out(action, Cause::Local);
+        self.history.touched = true;
+        let (group, at_ms) = match action.nature {
+            Nature::Made { group, at_ms, .. } => (group, at_ms),
+            Nature::TakenFrom(_) => (None, 0),
+        };
+        let bytes = weight(&left);
+        let mut topics = action.topics.clone();
+        topics.sort();
+        let entry = Entry { changes: left, topics, pending: None, ahead: true, group, at_ms, sealed: true, bytes };
+        self.history.undone.push(entry);
+        self.history.bound(Direction::Redo);
+        self.settle_cancelled(action);
+    }
+
+    fn settle_cancelled(&mut self, action: &Pending) {
+        let topic_name = action.topics.first().map(ToString::to_string).unwrap_or_default();
+        let reason = "it was undone before it was sent".to_owned();
+        let refused = crate::own::refused(Code::Cancelled, reason, topic_name, serde_json::Value::Null);
+        self.settle(action.id, Outcome::Refused(refused));
+    }
+}
+
+impl History {
+    /// An action was refused: what was defined on the value with it moves (M44, M55).
+    pub(crate) fn refused(&mut self, action: &Pending, name: &TopicName, below_undos: &[Change], below_all: &[Change]) {
+        self.shift_ahead(name, below_all);
+        if let Nature::TakenFrom(direction) = action.nature {
+            self.dropped(direction, action.id, name, below_undos);
+        }
+    }
+
+    pub(crate) fn drop_entry(&mut self, action: &Pending) {
+        if let Nature::TakenFrom(direction) = action.nature {
+            self.remove(direction, action.id);
+        }
+    }
+}
