@@ -75,7 +75,7 @@ pub struct Greeting {
 }
 
 /// What this client knows of its room.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Replica {
     /// The id on this connection, or on the last one.
     pub(crate) client: Option<ClientId>,
@@ -100,30 +100,6 @@ pub struct Replica {
     pub(crate) notes: Vec<Note>,
     pub(crate) next_cursor: CursorId,
     pub(crate) gaps: u64,
-}
-
-impl Default for Replica {
-    fn default() -> Self {
-        Self {
-            client: None,
-            online: false,
-            session: None,
-            limits: Limits::default(),
-            mirrors: BTreeMap::new(),
-            dirty: BTreeSet::new(),
-            unreadable: Vec::new(),
-            actions: VecDeque::new(),
-            sent: 0,
-            acknowledged: 0,
-            waiting: VecDeque::new(),
-            next_action: 0,
-            history: History::default(),
-            resuming: None,
-            notes: Vec::new(),
-            next_cursor: 0,
-            gaps: 0,
-        }
-    }
 }
 
 /// The connection.

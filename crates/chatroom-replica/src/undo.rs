@@ -375,7 +375,7 @@ impl Replica {
             stack[place].pending = Some(id);
             let changes = std::mem::take(&mut stack[place].changes);
             self.history.touched = true;
-            self.show_taken(id, changes, Nature::TakenFrom(direction));
+            self.show_taken(id, &changes, Nature::TakenFrom(direction));
             return;
         }
         self.next_action -= 1;
@@ -392,12 +392,12 @@ impl Replica {
         }
         let id = self.next_id();
         let nature = Nature::Made { tracked: true, group: entry.group, at_ms: entry.at_ms };
-        self.show_taken(id, entry.changes, nature);
+        self.show_taken(id, &entry.changes, nature);
     }
 
-    fn show_taken(&mut self, id: ActionId, changes: Vec<(TopicName, Change)>, nature: Nature) {
+    fn show_taken(&mut self, id: ActionId, changes: &[(TopicName, Change)], nature: Nature) {
         let mut topics: Vec<TopicName> = Vec::new();
-        for (name, _) in &changes {
+        for (name, _) in changes {
             if !topics.contains(name) {
                 topics.push(name.clone());
             }

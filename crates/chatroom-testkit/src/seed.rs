@@ -23,7 +23,7 @@ impl Seed {
     /// A number below `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         #[expect(clippy::cast_possible_truncation, reason = "below a usize")]
-        let below = (u128::from(self.bits()) * bound as u128 >> 64) as usize;
+        let below = ((u128::from(self.bits()) * bound as u128) >> 64) as usize;
         below
     }
 
