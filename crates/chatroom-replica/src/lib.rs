@@ -21,7 +21,7 @@ pub use cursor::{BEHIND_MAX, Cause, Meta, RawUpdate};
 pub use mirror::Status;
 pub use outcome::{Accepted, Outcome, Refused};
 pub use own::{ActionId, How, Intent, Maker};
-pub use replica::{Asking, CursorId, Greeting, Note, Replica, Resume, Session};
+pub use replica::{Asking, CursorId, Greeting, Note, Replica, Resume};
 pub use undo::Direction;
 
 /// How many own actions may be pending; then [`Replica::act`] refuses more.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use chatroom_protocol::message::Session;
 use chatroom_protocol::{
     Change, ClientId, Code, Limits, Sequence, TopicName, TopicType, TopicValue, change::PresenceChange,
 };
@@ -40,15 +41,6 @@ pub enum Asking {
 
 /// A reader of a topic.
 pub type CursorId = u64;
-
-/// What a server gives a client to come back with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// The client's id.
-    pub id: ClientId,
-    /// What proves it.
-    pub secret: String,
-}
 
 /// What a client says in its hello to go on with its session.
 #[derive(Clone, Debug, PartialEq, Eq)]

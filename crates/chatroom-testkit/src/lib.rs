@@ -5,6 +5,7 @@ pub mod fuzz;
 pub mod generate;
 pub mod matching;
 pub mod peer;
+pub mod replica;
 pub mod script;
 pub mod seed;
 pub mod server;
