@@ -297,7 +297,8 @@ impl Replica {
             let previous = place.and_then(|place| previous.get(place)).copied().unwrap_or_default();
             let altered = altered
                 .map(|parts| -> Vec<&HeardPart<'_>> { parts.iter().filter(|part| part.topic_name == *name).collect() });
-            if let Err(why) = self.accepted_in(&action, name, sequence, previous, altered, &mut inverse, &mut effective)
+            if let Err(why) =
+                self.accepted_in(&action, name, sequence, previous, altered.as_deref(), &mut inverse, &mut effective)
             {
                 self.doubt(name, why);
             }
@@ -331,7 +332,7 @@ impl Replica {
         name: &TopicName,
         sequence: Sequence,
         previous: Sequence,
-        altered: Option<Vec<&HeardPart<'_>>>,
+        altered: Option<&[&HeardPart<'_>]>,
         inverse: &mut Vec<(usize, TopicName, Vec<Change>)>,
         effective: &mut Vec<(TopicName, Change)>,
     ) -> Result<(), String> {
@@ -361,7 +362,7 @@ impl Replica {
 
         let mut tape = mirror.tape();
         let given: Vec<Change> = altered
-            .iter()
+            .into_iter()
             .flatten()
             .filter_map(|part| RawChange::parse(part.change).ok()?.decode_committed(mirror.kind?, me).ok())
             .collect();
