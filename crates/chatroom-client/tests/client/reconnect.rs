@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use chatroom_client::{Call, Code, Int, Limits, Rejected, ServiceError, State, Status};
+use chatroom_client::{Call, Code, Int, Limits, ServiceError, State, Status};
 use chatroom_server::Config;
 use chatroom_testkit::TestServer;
 

@@ -5,6 +5,8 @@
 //! taken for the present one, a change counted twice after a reconnect, a subscription that nobody
 //! holds any more.
 
+#![allow(clippy::needless_pass_by_value, reason = "messages are handed over")]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use chatroom_protocol::change::FloatChange;
