@@ -127,10 +127,11 @@ export class Chunks {
 
   /**
    * The edit that takes an edit back.
-   * @param {readonly AnyComponent[]} components in scalar values, not past the end
+   * @param {readonly AnyComponent[]} components in scalar values
    * @returns {Component[]}
    */
   inverse(components) {
+    this.check(components);
     let at = 0;
     const back = components.map(({ retain, insert, delete: gone }) => {
       if (insert !== undefined) return { delete: scalarCount(insert) };
