@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use chatroom_protocol::change::{ChangeId, RawChange};
+use chatroom_protocol::change::{ChangeId, RawChange, carry_tagged};
 use chatroom_protocol::reply::RejectV1;
 use chatroom_protocol::{Change, ClientId, Code, Dialect, Refusal, Sequence, ServerMessage, TopicName, TopicType};
 use serde_json::value::RawValue;
 
 use crate::effect::{Delivery, Effect};
 use crate::input::{ConnectionId, Time};
+use crate::member::{Flight, Pushed, Taken};
 use crate::observe::{Commit, CommittedChange, Observation, Observe, Proposed};
 use crate::room::Room;
 
@@ -19,10 +20,55 @@ pub(crate) struct Author {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) client: ClientId,
     pub(crate) dialect: Dialect,
+    /// Whether it is answered as a member, on whatever connection it has by then.
+    pub(crate) pushed: bool,
 }
 
 impl Author {
-    pub(crate) const SERVER: Self = Self { connection: None, client: ClientId::SERVER, dialect: Dialect::V1 };
+    pub(crate) const SERVER: Self =
+        Self { connection: None, client: ClientId::SERVER, dialect: Dialect::V1, pushed: false };
+}
+
+/// The state that an action's changes were made on.
+#[derive(Clone, Debug)]
+pub(crate) enum Context {
+    /// The room's own, when its turn comes.
+    Head,
+    /// Everything up to that commit, and none of its author's own actions behind it.
+    Confirmed(Sequence),
+    /// A state that its author knows, with its own actions behind it.
+    Pushed(Pushed),
+    /// Of a push, and refused already; it only waits for its turn.
+    Refused { number: u64, topic_name: TopicName, raw: Box<RawValue>, refusal: Refusal },
+}
+
+/// What an action's change is behind what was committed since it was made.
+#[derive(Debug)]
+pub(crate) enum Moved {
+    AsItIs,
+    To(Change),
+    Nothing,
+}
+
+/// An action whose changes are in the topics' values, and can still be taken back.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    moved: Vec<Moved>,
+    inverses: Vec<Option<Change>>,
+    flights: Vec<(TopicName, Flight)>,
+    /// Whether a rule made something else of a change.
+    altered: bool,
+}
+
+impl Applied {
+    /// A part's change as it is now; `None` if nothing is left of it.
+    fn change<'a>(&'a self, index: usize, part: &'a Part<'_>) -> Option<&'a Change> {
+        match self.moved.get(index) {
+            Some(Moved::To(change)) => Some(change),
+            Some(Moved::Nothing) => None,
+            Some(Moved::AsItIs) | None => Some(&part.change),
+        }
+    }
 }
 
 /// An action that was understood. It borrows from its message until it has to wait.
@@ -35,6 +81,7 @@ pub(crate) struct Action<'a> {
     pub(crate) submitted_at: Time,
     /// The authority that was asked last.
     pub(crate) validated_by: Option<ClientId>,
+    pub(crate) context: Context,
 }
 
 #[derive(Debug)]
@@ -56,10 +103,30 @@ pub(crate) struct Committed {
     pub(crate) previous: Sequence,
 }
 
+/// What applying one change did.
+#[derive(Debug, Default)]
+struct Done {
+    inverse: Option<Change>,
+    /// What a rule put in the change's place.
+    instead: Option<Change>,
+}
+
+/// How a commit's author is answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Of a push.
+    pub(crate) taken: Option<Taken>,
+    pub(crate) flights: Vec<(TopicName, Flight)>,
+    /// `false` if nothing changed.
+    pub(crate) effect: Option<bool>,
+}
+
 /// Which part of an action failed, and why.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) part: usize,
+    /// The topic, if it is not the part's.
+    pub(crate) topic_name: Option<TopicName>,
     pub(crate) refusal: Refusal,
 }
 
@@ -81,6 +148,7 @@ impl Action<'_> {
             id: self.id,
             submitted_at: self.submitted_at,
             validated_by: self.validated_by,
+            context: self.context,
         }
     }
 }
@@ -97,7 +165,8 @@ impl Room {
         let Some(session) = self.sessions.get(&connection) else {
             return;
         };
-        let author = Author { connection: Some(connection), client: session.client, dialect: session.dialect };
+        let author =
+            Author { connection: Some(connection), client: session.client, dialect: session.dialect, pushed: false };
         let mut parts = Vec::with_capacity(changes.len());
         for (topic_name, raw) in changes {
             let decoded = if base.is_some_and(|base| base > self.sequence) {
@@ -116,7 +185,9 @@ impl Room {
                 }
             }
         }
-        let action = Action { author, id, parts, submitted_at: self.now, validated_by: None };
+        self.transforms_left = self.config.limits.transform_steps;
+        let context = base.map_or(Context::Head, Context::Confirmed);
+        let action = Action { author, id, parts, submitted_at: self.now, validated_by: None, context };
         if action.parts.iter().any(|part| self.is_guarded(&part.topic_name)) {
             self.wait_for_authority(action);
         } else {
@@ -124,7 +195,7 @@ impl Room {
         }
     }
 
-    fn decode(
+    pub(crate) fn decode(
         &mut self,
         topic_name: &TopicName,
         raw: &RawValue,
@@ -153,49 +224,146 @@ impl Room {
 
     pub(crate) fn commit_or_reject(&mut self, action: Action<'_>) {
         match self.apply(&action) {
-            Ok(inverses) => self.commit(action, inverses),
+            Ok(applied) => self.commit(action, applied),
             Err(failure) => self.reject_part(&action, &failure),
         }
     }
 
     pub(crate) fn reject_part(&mut self, action: &Action<'_>, failure: &Failure) {
-        if let Some(part) = action.parts.get(failure.part) {
-            let (id, by) = (action.id.as_ref(), action.validated_by);
-            self.reject(&action.author, id, part.topic_name.as_str(), &part.raw, &failure.refusal, by);
+        let part = action.parts.get(failure.part);
+        let (raw, by) = (part.map_or(RawValue::NULL, |part| &*part.raw), action.validated_by);
+        let topic_name = match (&failure.topic_name, part) {
+            (Some(name), _) => name.as_str(),
+            (None, Some(part)) => part.topic_name.as_str(),
+            (None, None) => "",
+        };
+        match &action.context {
+            Context::Pushed(pushed) => {
+                self.turn_down(&action.author, pushed.number, topic_name, raw, &failure.refusal, by);
+            }
+            _ => self.reject(&action.author, action.id.as_ref(), topic_name, raw, &failure.refusal, by),
         }
     }
 
-    /// Applies all changes in order, or none; returns what takes each back.
-    pub(crate) fn apply(&mut self, action: &Action<'_>) -> Result<Vec<Option<Change>>, Failure> {
-        let mut inverses = Vec::with_capacity(action.parts.len());
+    /// Moves all changes behind what was committed since they were made, and applies them in order;
+    /// or none of them.
+    pub(crate) fn apply(&mut self, action: &Action<'_>) -> Result<Applied, Failure> {
+        let mut applied = Applied::default();
+        if let Context::Pushed(pushed) = &action.context
+            && let Err((name, refusal)) = self.meets(&pushed.require)
+        {
+            return Err(Failure { part: 0, topic_name: Some(name), refusal });
+        }
         for (index, part) in action.parts.iter().enumerate() {
-            match self.apply_part(&action.author, &part.topic_name, &part.change) {
-                Ok(inverse) => inverses.push(inverse),
-                Err(refusal) => {
-                    self.take_back(action, inverses);
-                    return Err(Failure { part: index, refusal });
-                }
+            let done = self.apply_behind(action, index, part, &mut applied);
+            if let Err(refusal) = done {
+                self.take_back(action, applied);
+                return Err(Failure { part: index, topic_name: None, refusal });
             }
         }
-        Ok(inverses)
+        Ok(applied)
     }
 
-    fn apply_part(
+    /// A part's change as it would be if its action's turn were now; `None` if it is as it was made.
+    pub(crate) fn as_of_now(&mut self, action: &Action<'_>, index: usize) -> Option<Change> {
+        if matches!(action.context, Context::Head) {
+            return None;
+        }
+        let applied = self.apply(action).ok()?;
+        let part = action.parts.get(index)?;
+        let change = applied.change(index, part).cloned();
+        self.take_back(action, applied);
+        change
+    }
+
+    fn apply_behind(
         &mut self,
-        author: &Author,
-        topic_name: &TopicName,
-        change: &Change,
-    ) -> Result<Option<Change>, Refusal> {
+        action: &Action<'_>,
+        index: usize,
+        part: &Part<'_>,
+        applied: &mut Applied,
+    ) -> Result<(), Refusal> {
+        let name = &part.topic_name;
+        let (base, own_too) = match &action.context {
+            Context::Confirmed(base) => (Some(*base), true),
+            Context::Pushed(pushed) => {
+                (pushed.bases.iter().find(|(other, _)| other == name).and_then(|it| it.1), false)
+            }
+            Context::Head | Context::Refused { .. } => (None, false),
+        };
+        let mut moved = Moved::AsItIs;
+        if let Some(base) = base {
+            if !applied.flights.iter().any(|(other, _)| other == name) {
+                let flight = self.flight(action.author.client, name, base, own_too)?;
+                applied.flights.push((name.clone(), flight));
+            }
+            let flight = applied.flights.iter_mut().find(|(other, _)| other == name).map(|(_, flight)| flight);
+            if let Some(flight) = flight.filter(|flight| !flight.bridge.is_empty()) {
+                let Some(left) = self.transforms_left.checked_sub(flight.bridge.len()) else {
+                    return Err(Refusal::new(
+                        Code::StaleBase,
+                        format!("too much was committed to {name} since {}; take its value anew", base.0),
+                    ));
+                };
+                self.transforms_left = left;
+                self.tally.transforms += flight.bridge.len() as u64;
+                moved = match carry_tagged(part.change.clone(), &mut flight.bridge) {
+                    Some(change) => Moved::To(change),
+                    None => Moved::Nothing,
+                };
+            }
+        }
+        let change = match &moved {
+            Moved::AsItIs => Some(&part.change),
+            Moved::To(change) => Some(change),
+            Moved::Nothing => None,
+        };
+        let done = match change {
+            Some(change) => self.apply_part(&action.author, name, change)?,
+            None => Done::default(),
+        };
+        if let (Some(instead), Some(change)) = (&done.instead, change) {
+            applied.altered = true;
+            // Until the author knows of it, its next changes stand on what it meant.
+            let flight = applied.flights.iter_mut().find(|(other, _)| other == name).map(|(_, flight)| flight);
+            if let (Some(flight), Some(topic)) = (flight, self.topics.get(name)) {
+                let mut before = topic.value.clone();
+                if let Some(back) = &done.inverse {
+                    before.apply(back, &self.config.limits).expect("an inverse applies to the value it was made on");
+                }
+                let place = self.sequence.next();
+                let back = change.invert(&before).into_iter().rev();
+                flight.bridge.extend(back.chain([instead.clone()]).map(|change| (place, change)));
+            }
+        }
+        if let Some(instead) = done.instead {
+            moved = Moved::To(instead);
+        }
+        applied.inverses.push(done.inverse);
+        applied.moved.push(moved);
+        debug_assert_eq!(applied.moved.len(), index + 1);
+        Ok(())
+    }
+
+    fn apply_part(&mut self, author: &Author, topic_name: &TopicName, change: &Change) -> Result<Done, Refusal> {
         let limits = self.config.limits.clone();
+        let reachable = author.connection.is_some_and(|connection| self.sessions.contains_key(&connection))
+            || (author.pushed && self.connection_of_member(author.client).is_some());
         let Some(topic) = self.topics.get_mut(topic_name) else {
             return Err(Refusal::new(Code::UnknownTopic, format!("there is no topic {topic_name}")));
         };
-        if let Some(rules) = self.config.rules.as_ref().filter(|_| author.connection.is_some()) {
-            rules.check(&Proposed { topic_name, value: &topic.value, change, by: author.client })?;
+        if author.pushed && !reachable && matches!(change, Change::Presence(_)) {
+            return Err(Refusal::new(Code::Forbidden, "the client is not here any more"));
         }
+        let instead = match self.config.rules.as_ref().filter(|_| author.connection.is_some()) {
+            Some(rules) => rules.check(&Proposed { topic_name, value: &topic.value, change, by: author.client })?,
+            None => None,
+        };
+        let instead = instead.filter(|instead| instead != change);
+        let change = instead.as_ref().unwrap_or(change);
         let inverse = topic.value.apply(change, &limits)?;
         let Some(back) = &inverse else {
-            return Ok(None);
+            return Ok(Done { inverse: None, instead });
         };
         let (before, added, removed) = (topic.weight, change.weight(), back.weight());
         topic.weight = (before + added).saturating_sub(removed);
@@ -206,7 +374,7 @@ impl Room {
         } else if grew && self.weight > limits.room_bytes {
             Refusal::new(Code::LimitReached, format!("the values of a room have at most {} bytes", limits.room_bytes))
         } else {
-            return Ok(inverse);
+            return Ok(Done { inverse, instead });
         };
         self.weight = (self.weight + before).saturating_sub(topic.weight);
         topic.weight = before;
@@ -215,62 +383,112 @@ impl Room {
     }
 
     /// Undoes what [`Self::apply`] did.
-    pub(crate) fn take_back(&mut self, action: &Action<'_>, inverses: Vec<Option<Change>>) {
-        for (part, inverse) in action.parts.iter().zip(inverses).rev() {
-            let (Some(inverse), Some(topic)) = (inverse, self.topics.get_mut(&part.topic_name)) else {
+    pub(crate) fn take_back(&mut self, action: &Action<'_>, mut applied: Applied) {
+        let inverses = std::mem::take(&mut applied.inverses);
+        for (index, inverse) in inverses.into_iter().enumerate().rev() {
+            let Some(part) = action.parts.get(index) else {
+                continue;
+            };
+            let (Some(inverse), Some(change)) = (inverse, applied.change(index, part)) else {
+                continue;
+            };
+            let Some(topic) = self.topics.get_mut(&part.topic_name) else {
                 continue;
             };
             let before = topic.weight;
-            topic.weight = (before + inverse.weight()).saturating_sub(part.change.weight());
+            topic.weight = (before + inverse.weight()).saturating_sub(change.weight());
             self.weight = (self.weight + topic.weight).saturating_sub(before);
             topic.value.apply(&inverse, &self.config.limits).expect("an inverse applies to the value it was made on");
         }
     }
 
     /// Gives an applied action its place and tells everyone.
-    fn commit(&mut self, action: Action<'_>, inverses: Vec<Option<Change>>) {
+    fn commit(&mut self, action: Action<'_>, applied: Applied) {
         let sequence = self.sequence.next();
         self.sequence = sequence;
         self.tally.commits += 1;
-        let parts: Vec<Committed> = action
-            .parts
+        let Action { author, id, parts, submitted_at, validated_by, context } = action;
+        let Applied { moved, inverses, flights, altered } = applied;
+        let previous_of =
+            |room: &Self, name: &TopicName| room.topics.get(name).map(|topic| topic.sequence).unwrap_or_default();
+        let previous: Vec<Sequence> = match &context {
+            Context::Pushed(pushed) => pushed.bases.iter().map(|(name, _)| previous_of(self, name)).collect(),
+            _ => Vec::new(),
+        };
+        let mut effect = false;
+        let parts: Vec<Committed> = parts
             .into_iter()
+            .zip(moved)
             .zip(inverses)
-            .map(|(part, inverse)| {
-                let previous = self.topics.get(&part.topic_name).map(|topic| topic.sequence).unwrap_or_default();
-                Committed { topic_name: part.topic_name, id: part.id, change: part.change, inverse, previous }
+            .filter_map(|((part, moved), inverse)| {
+                let Part { topic_name, id, change, .. } = part;
+                let change = match moved {
+                    Moved::AsItIs => change,
+                    Moved::To(change) => change,
+                    Moved::Nothing => return None,
+                };
+                effect |= inverse.is_some() || matches!(change, Change::Event(_));
+                let previous = previous_of(self, &topic_name);
+                Some(Committed { topic_name, id, change, inverse, previous })
             })
             .collect();
+        let reached = if author.pushed { self.connection_of_member(author.client) } else { author.connection };
         for part in &parts {
             if let Some(topic) = self.topics.get_mut(&part.topic_name) {
                 topic.sequence = sequence;
             }
-            if let (Change::Presence(_), Some(connection)) = (&part.change, action.author.connection) {
-                self.note_presence(connection, &part.topic_name, action.author.client);
+            if let (Change::Presence(_), Some(connection)) = (&part.change, reached) {
+                self.note_presence(connection, &part.topic_name, author.client);
             }
             self.topic_touched(&part.topic_name);
         }
-        let audience = self.publish(&action.author, action.id.as_ref(), sequence, &parts);
+        let number = match &context {
+            Context::Pushed(pushed) => Some(pushed.number),
+            _ => None,
+        };
+        // An action of one part is told as an update.
+        let told_as = match number {
+            Some(number) if parts.len() != 1 => Some(ChangeId::Text(format!("{}-{number}", author.client).into())),
+            Some(_) => None,
+            None => id,
+        };
+        let taken = number.map(|number| Taken {
+            number,
+            sequence,
+            previous,
+            effect,
+            altered: altered.then(|| parts.iter().map(|part| (part.topic_name.clone(), part.change.clone())).collect()),
+        });
+        let effect = (!effect).then_some(false);
+        let audience = self.publish(
+            &Author { connection: reached, ..author },
+            told_as.as_ref(),
+            sequence,
+            &parts,
+            Answer { taken, flights, effect },
+        );
         if self.observes(Observe::Commits) {
-            let changes = parts.into_iter().map(|part| self.committed_change(part)).collect();
+            let changes = parts.iter().map(|part| self.committed_change(part)).collect();
             let commit = Commit {
                 sequence,
-                by: action.author.client,
-                action_id: action.id,
+                by: author.client,
+                action_id: told_as.clone(),
                 changes,
-                validated_by: action.validated_by,
-                submitted_at: action.submitted_at,
+                validated_by,
+                submitted_at,
                 audience,
-                author: action.author.connection,
+                author: reached,
             };
             self.out.push(Effect::Observed(Box::new(Observation::Committed(commit))));
         }
+        self.remember(sequence, author.client, number, told_as, parts);
     }
 
-    fn committed_change(&self, part: Committed) -> CommittedChange {
+    fn committed_change(&self, part: &Committed) -> CommittedChange {
         let Committed { topic_name, id, change, previous, .. } = part;
-        let topic_type = self.topics.get(&topic_name).map_or(TopicType::Generic, |topic| topic.value.kind());
-        CommittedChange { topic_name, topic_type, id, change, previous }
+        let topic_type = self.topics.get(topic_name).map_or(TopicType::Generic, |topic| topic.value.kind());
+        let (topic_name, id, change) = (topic_name.clone(), id.clone(), change.clone());
+        CommittedChange { topic_name, topic_type, id, change, previous: *previous }
     }
 
     /// Commits a change that the server itself makes, such as the end of a presence.
@@ -279,10 +497,16 @@ impl Room {
         let id = ChangeId::Text(format!("_chatroom/change/{}", self.next_change).into());
         let raw = Cow::Borrowed(RawValue::NULL);
         let part = Part { topic_name: topic_name.clone(), id, change, raw };
-        let action =
-            Action { author: Author::SERVER, id: None, parts: vec![part], submitted_at: self.now, validated_by: None };
-        if let Ok(inverses) = self.apply(&action) {
-            self.commit(action, inverses);
+        let action = Action {
+            author: Author::SERVER,
+            id: None,
+            parts: vec![part],
+            submitted_at: self.now,
+            validated_by: None,
+            context: Context::Head,
+        };
+        if let Ok(applied) = self.apply(&action) {
+            self.commit(action, applied);
         }
     }
 

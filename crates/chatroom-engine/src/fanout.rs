@@ -8,7 +8,7 @@ use chatroom_protocol::change::{ChangeId, StringChange, WireChange};
 use chatroom_protocol::reply::{AcceptedDetail, ActionPart, Place, UpdateChange};
 use chatroom_protocol::{Change, ClientId, Dialect, Frame, Sequence, ServerMessage, TopicName};
 
-use crate::action::{Author, Committed};
+use crate::action::{Answer, Author, Committed};
 use crate::effect::{Class, Delivery, Effect};
 use crate::input::ConnectionId;
 use crate::observe::Observe;
@@ -74,14 +74,17 @@ impl Room {
         action_id: Option<&ChangeId>,
         sequence: Sequence,
         parts: &[Committed],
+        answer: Answer,
     ) -> Vec<Arc<Subscribers>> {
         let audience = match self.observes(Observe::Everything) {
             true => self.audience(parts),
             false => Vec::new(),
         };
-        match parts {
-            [part] if action_id.is_none() => self.publish_update(author, sequence, part),
-            _ => self.publish_action(author, action_id, sequence, parts),
+        match (parts, action_id) {
+            ([part], None) => self.publish_update(author, sequence, part, answer),
+            ([], _) => self.answer_author(author, None, sequence, None, &Delivery::reply().topics, answer),
+            (_, Some(action_id)) => self.publish_action(author, action_id, sequence, parts, answer),
+            (_, None) => {}
         }
         audience
     }
@@ -91,7 +94,7 @@ impl Room {
         topics.map(|topic| topic.subscribers.clone()).collect()
     }
 
-    fn publish_update(&mut self, author: &Author, sequence: Sequence, part: &Committed) {
+    fn publish_update(&mut self, author: &Author, sequence: Sequence, part: &Committed, answer: Answer) {
         let Some(topic) = self.topics.get(&part.topic_name) else {
             return;
         };
@@ -110,7 +113,7 @@ impl Room {
         let seed =
             (echoes || Subscribers::others(&subscribers.seed, author.connection)).then(|| self.encode_seed(part));
 
-        self.answer_author(author, &part.id, sequence, seed.clone(), &delivery.topics);
+        self.answer_author(author, Some(&part.id), sequence, seed.clone(), &delivery.topics, answer);
         if Subscribers::others(&subscribers.seed, author.connection)
             || Subscribers::others(&subscribers.v1, author.connection)
         {
@@ -122,11 +125,11 @@ impl Room {
     fn publish_action(
         &mut self,
         author: &Author,
-        action_id: Option<&ChangeId>,
+        action_id: &ChangeId,
         sequence: Sequence,
         parts: &[Committed],
+        answer: Answer,
     ) {
-        let Some(action_id) = action_id else { return };
         let all: Vec<usize> = (0..parts.len()).collect();
         let journaled: Vec<usize> = all
             .iter()
@@ -139,7 +142,7 @@ impl Room {
             self.out.append(sequence, frame.payload());
             whole = (journaled == all).then_some(frame);
         }
-        self.answer_author(author, action_id, sequence, None, &Delivery::reply().topics);
+        self.answer_author(author, Some(action_id), sequence, None, &Delivery::reply().topics, answer);
 
         // Subscribers that see the same parts share one frame.
         let mut groups: BTreeMap<Vec<usize>, Subscribers> = BTreeMap::new();
@@ -177,21 +180,27 @@ impl Room {
     fn answer_author(
         &mut self,
         author: &Author,
-        id: &ChangeId,
+        id: Option<&ChangeId>,
         sequence: Sequence,
         echo: Option<Bytes>,
         topics: &Arc<[TopicName]>,
+        answer: Answer,
     ) {
+        if let Some(taken) = answer.taken {
+            return self.took(author.client, taken, answer.flights);
+        }
         let Some(connection) = author.connection.filter(|connection| self.sessions.contains_key(connection)) else {
             return;
         };
-        let (frames, delivery) = match (author.dialect, echo) {
+        let (frames, delivery) = match (author.dialect, echo, id) {
             // An echo tells of its topic too: the outbox may not put it behind a missed change.
-            (Dialect::Seed, Some(echo)) => (echo, Delivery { class: Class::Reply, topics: topics.clone() }),
-            _ => (
-                ServerMessage::Accepted { id, sequence, detail: AcceptedDetail::default() }.frame().bytes().clone(),
-                Delivery::reply(),
-            ),
+            (Dialect::Seed, Some(echo), _) => (echo, Delivery { class: Class::Reply, topics: topics.clone() }),
+            (_, _, Some(id)) => {
+                let detail = AcceptedDetail { effect: answer.effect, ..AcceptedDetail::default() };
+                let frame = ServerMessage::Accepted { id, sequence, detail }.frame();
+                (frame.bytes().clone(), Delivery::reply())
+            }
+            (_, _, None) => return,
         };
         self.out.push(Effect::Send { to: connection, frames, delivery });
     }

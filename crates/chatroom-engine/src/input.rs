@@ -33,6 +33,8 @@ pub enum Input<'a> {
         connection: ConnectionId,
         /// How it speaks.
         dialect: Dialect,
+        /// 128 bits that nobody can guess, by which the client proves later who it was.
+        secret: [u8; 16],
     },
     /// The embedding server itself takes part, as client 0: it speaks v1, needs no hello, and is not
     /// counted among the clients.

@@ -14,8 +14,12 @@ pub mod input;
 
 mod action;
 mod fanout;
+mod history;
+mod member;
 mod observe;
 mod outgoing;
+mod push;
+mod resume;
 mod room;
 mod service;
 mod session;

@@ -203,15 +203,22 @@ pub struct Proposed<'a> {
 #[derive(Clone)]
 pub struct Rules(Arc<Check>);
 
-type Check = dyn Fn(&Proposed<'_>) -> Result<(), String> + Send + Sync;
+type Check = dyn Fn(&Proposed<'_>) -> Result<Option<Change>, String> + Send + Sync;
 
 impl Rules {
     /// Rules that refuse with a reason.
     pub fn new(check: impl Fn(&Proposed<'_>) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self::altering(move |proposed| check(proposed).map(|()| None))
+    }
+
+    /// Rules that refuse with a reason, or put another change of the topic in the place of the
+    /// proposed one: a position that is clamped to the map, say. The author is told what its action
+    /// became.
+    pub fn altering(check: impl Fn(&Proposed<'_>) -> Result<Option<Change>, String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(check))
     }
 
-    pub(crate) fn check(&self, proposed: &Proposed<'_>) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, proposed: &Proposed<'_>) -> Result<Option<Change>, Refusal> {
         (self.0)(proposed).map_err(|reason| Refusal::new(Code::Invalid, reason))
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chatroom_protocol::{Code, Epoch, Limits, Refusal, RoomName, Sequence, ServiceName, TopicName};
 
 use crate::effect::Effect;
+use crate::history::Ages;
 use crate::input::{ConnectionId, Input, Time};
+use crate::member::Members;
 use crate::observe::{Observe, Rules};
 use crate::outgoing::Outgoing;
 use crate::service::{Call, CallId, Service};
@@ -58,6 +60,8 @@ pub struct Tally {
     pub calls: u64,
     /// Frames written for commits: at most one a dialect and commit, however many read them.
     pub encodings: u64,
+    /// How often a change was moved behind another.
+    pub transforms: u64,
 }
 
 /// What a room holds now.
@@ -104,6 +108,10 @@ pub struct Room {
     pub(crate) touched: Touched,
     /// Of all clients, kept as a number so that counting costs nothing.
     pub(crate) subscriptions: usize,
+    pub(crate) members: Members,
+    pub(crate) ages: Ages,
+    /// How often changes may still be moved behind each other for the push at hand.
+    pub(crate) transforms_left: usize,
     pub(crate) next_client: u64,
     pub(crate) next_change: u64,
     pub(crate) next_call: u64,
@@ -134,6 +142,9 @@ impl Room {
             host: None,
             touched: Touched::default(),
             subscriptions: 0,
+            members: Members::default(),
+            ages: Ages::default(),
+            transforms_left: 0,
             next_client: 0,
             next_change: 0,
             next_call: 0,
@@ -147,7 +158,7 @@ impl Room {
         self.now = self.now.max(now);
         std::mem::swap(&mut self.out.ready, effects);
         match input {
-            Input::Opened { connection, dialect } => self.open(connection, dialect),
+            Input::Opened { connection, dialect, secret } => self.open(connection, dialect, secret),
             Input::Hosted { connection } => self.host(connection),
             Input::Received { connection, message } => self.receive(connection, message),
             Input::Drained { connection, topics } => self.drained(connection, topics),
@@ -157,6 +168,7 @@ impl Room {
         }
         self.expire_calls();
         self.expire_hellos();
+        self.expire_members();
         self.flush_listings();
         self.wish_wake();
         std::mem::swap(&mut self.out.ready, effects);
@@ -176,6 +188,7 @@ impl Room {
             self.call_deadlines.first().map(|(deadline, _)| *deadline),
             self.hello_deadlines.first().map(|(deadline, _)| *deadline),
             self.system.flush_at,
+            self.member_deadline(),
         ];
         let wake_at = wishes.into_iter().flatten().min();
         if self.wake_at != wake_at {

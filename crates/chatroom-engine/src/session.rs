@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chatroom_protocol::change::ChangeId;
 use chatroom_protocol::envelope::Envelope;
+use chatroom_protocol::heard::Resumption;
 use chatroom_protocol::json;
-use chatroom_protocol::message::ClientLabel;
+use chatroom_protocol::message::{ClientLabel, HeldTopic, Session as Claim};
 use chatroom_protocol::reply::{HelloV1, InReplyTo, goodbye};
 use chatroom_protocol::{
     Change, ClientId, ClientMessage, Code, Dialect, Refusal, RequestId, ServerMessage, ServiceName, TopicName, V1_JSON,
@@ -28,6 +29,7 @@ pub(crate) struct Session {
     /// Whether the hello is done.
     pub(crate) greeted: bool,
     pub(crate) since: Time,
+    secret: [u8; 16],
     pub(crate) label: ClientLabel,
     pub(crate) subscriptions: BTreeSet<TopicName>,
     /// Presence topics in which it has an entry.
@@ -52,7 +54,7 @@ pub(crate) struct About {
 }
 
 impl About {
-    fn message(kind: &str) -> Self {
+    pub(crate) fn message(kind: &str) -> Self {
         Self { kind: Some(kind.to_owned()), ..Self::default() }
     }
 
@@ -101,6 +103,7 @@ impl Session {
             dialect,
             greeted: false,
             since,
+            secret: [0; 16],
             label: ClientLabel::default(),
             subscriptions: BTreeSet::new(),
             presences: BTreeSet::new(),
@@ -122,10 +125,10 @@ impl Room {
         }
     }
 
-    pub(crate) fn open(&mut self, connection: ConnectionId, dialect: Dialect) {
+    pub(crate) fn open(&mut self, connection: ConnectionId, dialect: Dialect, secret: [u8; 16]) {
         self.next_client += 1;
         let client = ClientId(self.next_client);
-        let session = Session::new(client, dialect, self.now);
+        let session = Session { secret, ..Session::new(client, dialect, self.now) };
         let full = self.clients() >= self.config.limits.clients_per_room;
         self.sessions.insert(connection, session);
         self.observe(|_| Observation::Connected { connection, client });
@@ -146,25 +149,54 @@ impl Room {
         }
     }
 
-    fn hello(&mut self, connection: ConnectionId, label: ClientLabel, resumes: bool) {
+    fn hello(
+        &mut self,
+        connection: ConnectionId,
+        label: ClientLabel,
+        claim: Option<&Claim>,
+        acknowledged: u64,
+        held: Vec<HeldTopic>,
+    ) {
+        let goes_on = claim.is_some_and(|claim| self.take_over(connection, claim));
         let Some(session) = self.sessions.get_mut(&connection) else {
             return;
         };
         session.label = label;
-        let (client, deadline) = (session.client, session.since.after_ms(self.config.limits.hello_timeout_ms));
+        let deadline = session.since.after_ms(self.config.limits.hello_timeout_ms);
         self.hello_deadlines.remove(&(deadline, connection));
         let config = self.config.clone();
-        let v1 = HelloV1 {
+        let mut hello = HelloV1 {
             protocol: V1_JSON,
             room: config.name.as_str(),
             epoch: config.epoch,
             sequence: self.sequence,
+            session: None,
             limits: &config.limits,
             heartbeat_ms: config.limits.heartbeat_ms,
-            session: None,
-            resumed: resumes.then_some("reset"),
+            resumed: None,
         };
-        self.reply(connection, &ServerMessage::Hello { id: client, v1: Some(v1) });
+        if let Some(claim) = claim.filter(|_| goes_on) {
+            let before = std::mem::replace(&mut session.client, claim.id);
+            session.greeted = true;
+            self.observe(|_| Observation::Disconnected { client: before });
+            self.observe(|_| Observation::Connected { connection, client: claim.id });
+            // Whatever is behind an append that is under way waits for it, and so does this.
+            let resuming = self.resume(connection, held);
+            hello.sequence = self.sequence;
+            hello.session = Some(claim);
+            hello.resumed = Some(resuming.outcome().name());
+            self.reply(connection, &ServerMessage::Hello { id: claim.id, v1: Some(hello) });
+            self.tell_missed(connection, claim.id, acknowledged, resuming);
+        } else {
+            let id = session.client;
+            let secret: String = session.secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            let own = Claim { id, secret };
+            // Zeros stand for none.
+            hello.session = Some(&own).filter(|_| session.secret != [0; 16]);
+            hello.resumed = claim.map(|_| Resumption::Reset.name());
+            self.reply(connection, &ServerMessage::Hello { id, v1: Some(hello) });
+            self.enlist(id, own.secret.into(), connection);
+        }
         self.welcome(connection);
     }
 
@@ -214,7 +246,8 @@ impl Room {
                 if let (Some(topic_name), Some(change), Some(session)) =
                     (topic_name, fields.raw("change"), self.sessions.get(&connection))
                 {
-                    let author = Author { connection: Some(connection), client: session.client, dialect };
+                    let author =
+                        Author { connection: Some(connection), client: session.client, dialect, pushed: false };
                     self.reject(&author, None, &topic_name, change, refusal, None);
                     return;
                 }
@@ -232,12 +265,12 @@ impl Room {
 
     fn command(&mut self, connection: ConnectionId, message: ClientMessage<'_>) {
         match message {
-            ClientMessage::Hello { client, session, .. } => {
+            ClientMessage::Hello { client, session, acknowledged, resume } => {
                 if self.sessions.get(&connection).is_some_and(|session| session.greeted) {
                     let refusal = Refusal::new(Code::HelloExpected, "hello was said already; it is said once");
                     return self.complain(connection, &refusal, &About::message("hello"));
                 }
-                self.hello(connection, client, session.is_some());
+                self.hello(connection, client, session.as_ref(), acknowledged, resume);
             }
             ClientMessage::Subscribe { topic_name, topic_type } => {
                 let done = self.subscribe(connection, &topic_name, topic_type);
@@ -250,10 +283,7 @@ impl Room {
             ClientMessage::Action { action_id, changes, base } => {
                 self.submit(connection, Some(action_id), changes, base);
             }
-            ClientMessage::Push(_) => {
-                let refusal = Refusal::new(Code::Unsupported, "push: this server does not have it yet");
-                self.complain(connection, &refusal, &About::message("push"));
-            }
+            ClientMessage::Push(push) => self.push(connection, push),
             ClientMessage::RegisterService { service_name, options } => {
                 let done = self.register(connection, &service_name, &options);
                 self.complain_unless(done, connection, || About::service("register_service", &service_name));
@@ -329,6 +359,7 @@ impl Room {
         if self.host == Some(connection) {
             self.host = None;
         }
+        self.part_from(session.client, connection);
         self.observe(|_| Observation::Disconnected { client: session.client });
         self.subscriptions -= session.subscriptions.len();
         self.hello_deadlines.remove(&(session.since.after_ms(self.config.limits.hello_timeout_ms), connection));

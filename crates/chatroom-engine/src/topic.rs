@@ -8,6 +8,7 @@ use chatroom_protocol::{Code, Dialect, Frame, Refusal, Sequence, ServerMessage, 
 
 use crate::effect::{Class, Delivery, Effect};
 use crate::fanout::Subscribers;
+use crate::history::Past;
 use crate::input::ConnectionId;
 use crate::room::Room;
 
@@ -19,17 +20,23 @@ pub(crate) struct Topic {
     /// About how many bytes the value takes.
     pub(crate) weight: usize,
     pub(crate) subscribers: Arc<Subscribers>,
+    /// What was committed to it lately.
+    pub(crate) past: Past,
+    /// Where the room stood when it was made: a client that knows less knows another topic.
+    pub(crate) made: Sequence,
     /// Its own name, in the form deliveries carry it.
     pub(crate) names: Arc<[TopicName]>,
 }
 
 impl Topic {
-    pub(crate) fn new(name: TopicName, kind: TopicType) -> Self {
+    pub(crate) fn new(name: TopicName, kind: TopicType, made: Sequence) -> Self {
         Self {
             value: TopicValue::zero(kind),
             sequence: Sequence::default(),
             weight: 0,
             subscribers: Arc::default(),
+            past: Past::default(),
+            made,
             names: Arc::new([name]),
         }
     }
@@ -51,8 +58,22 @@ impl Room {
         name: &TopicName,
         kind: Option<TopicType>,
     ) -> Result<(), Refusal> {
+        if self.attach(connection, name, kind)? {
+            self.send_value(connection, name);
+        }
+        Ok(())
+    }
+
+    /// Makes a connection a topic's subscriber; true unless it is a special topic, which tells its
+    /// value by itself.
+    pub(crate) fn attach(
+        &mut self,
+        connection: ConnectionId,
+        name: &TopicName,
+        kind: Option<TopicType>,
+    ) -> Result<bool, Refusal> {
         let Some(session) = self.sessions.get(&connection) else {
-            return Ok(());
+            return Ok(false);
         };
         let dialect = session.dialect;
         if !session.subscriptions.contains(name)
@@ -64,7 +85,7 @@ impl Room {
             ));
         }
         if name.is_reserved() {
-            return self.subscribe_special(connection, name, kind);
+            return self.subscribe_special(connection, name, kind).map(|()| false);
         }
         match self.topics.get(name) {
             Some(topic) => {
@@ -79,15 +100,14 @@ impl Room {
             None => self.create_topic(name, kind)?,
         }
         let Some(topic) = self.topics.get_mut(name) else {
-            return Ok(());
+            return Ok(false);
         };
         Arc::make_mut(&mut topic.subscribers).insert(connection, dialect);
         if let Some(session) = self.sessions.get_mut(&connection) {
             self.subscriptions += usize::from(session.subscriptions.insert(name.clone()));
         }
-        self.send_value(connection, name);
         self.topic_touched(name);
-        Ok(())
+        Ok(true)
     }
 
     fn create_topic(&mut self, name: &TopicName, kind: Option<TopicType>) -> Result<(), Refusal> {
@@ -103,7 +123,7 @@ impl Room {
                 format!("a room has at most {} topics", self.config.limits.topics_per_room),
             ));
         }
-        self.topics.insert(name.clone(), Topic::new(name.clone(), kind));
+        self.topics.insert(name.clone(), Topic::new(name.clone(), kind, self.sequence));
         self.set_status(format!("topic {name} created"));
         Ok(())
     }
@@ -143,7 +163,9 @@ impl Room {
             return;
         };
         if topic.subscribers.is_empty() && !topic.holds_something() && !self.validation_waits(name) {
-            self.topics.remove(name);
+            if let Some(topic) = self.topics.remove(name) {
+                self.forget_past(&topic.past);
+            }
             self.guard_forgotten(name);
             self.topic_touched(name);
         }
@@ -155,6 +177,7 @@ impl Room {
             return Err(Refusal::new(Code::UnknownTopic, format!("there is no topic {name}")));
         };
         self.weight = self.weight.saturating_sub(topic.weight);
+        self.forget_past(&topic.past);
         let refusal = Refusal::new(Code::TopicDeleted, format!("the topic {name} was deleted"));
         for connection in topic.subscribers.all() {
             if let Some(session) = self.sessions.get_mut(&connection) {

@@ -13,7 +13,7 @@ use chatroom_protocol::{Change, ClientId, Code, Dialect, Refusal, ServiceName, T
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::action::{Action, Failure, Part};
+use crate::action::{Action, Author, Failure};
 use crate::input::ConnectionId;
 use crate::room::{NoAuthority, Room};
 use crate::service::Caller;
@@ -161,7 +161,8 @@ impl Room {
                     Code::Busy,
                     format!("{} changes of {} wait for its authority already", guard.queue.len(), part.topic_name),
                 );
-                return self.reject_part(&action, &Failure { part: index, refusal });
+                self.reject_part(&action, &Failure { part: index, topic_name: None, refusal });
+                return self.decided(&action.author);
             }
             if !topics.contains(&part.topic_name) {
                 topics.push(part.topic_name.clone());
@@ -186,7 +187,7 @@ impl Room {
             if !self.is_first_everywhere(key) {
                 continue;
             }
-            if let Some(topics) = self.decide(key) {
+            if let Some((topics, author)) = self.decide(key) {
                 for topic in &topics {
                     let Some(guard) = self.validation.guards.get_mut(topic) else {
                         continue;
@@ -200,7 +201,15 @@ impl Room {
                         None => self.forget_if_empty(topic),
                     }
                 }
+                self.decided(&author);
             }
+        }
+    }
+
+    /// An action has its outcome: what its author pushed behind it goes on.
+    fn decided(&mut self, author: &Author) {
+        if author.pushed {
+            self.go_on_pushing(author.client);
         }
     }
 
@@ -215,15 +224,16 @@ impl Room {
 
     /// Asks the next question about an action, or ends its wait by committing or rejecting it; then
     /// the topics whose queues it leaves are returned.
-    fn decide(&mut self, key: ActionKey) -> Option<Vec<TopicName>> {
+    fn decide(&mut self, key: ActionKey) -> Option<(Vec<TopicName>, Author)> {
         let mut waiting = self.validation.waiting.remove(&key)?;
+        let author = waiting.action.author;
         if waiting.part == 0 && waiting.silent == 0 {
             // What could not be applied anyway is not worth a question.
             match self.apply(&waiting.action) {
-                Ok(inverses) => self.take_back(&waiting.action, inverses),
+                Ok(applied) => self.take_back(&waiting.action, applied),
                 Err(failure) => {
                     self.reject_part(&waiting.action, &failure);
-                    return Some(waiting.topics);
+                    return Some((waiting.topics, author));
                 }
             }
         }
@@ -244,9 +254,9 @@ impl Room {
                         Code::NoAuthority,
                         format!("the authority of {} was lost; try again when it is back", part.topic_name),
                     );
-                    let failure = Failure { part: waiting.part, refusal };
+                    let failure = Failure { part: waiting.part, topic_name: None, refusal };
                     self.reject_part(&waiting.action, &failure);
-                    return Some(waiting.topics);
+                    return Some((waiting.topics, author));
                 }
                 None => {}
             }
@@ -254,17 +264,19 @@ impl Room {
             waiting.silent = 0;
         }
         self.commit_or_reject(waiting.action);
-        Some(waiting.topics)
+        Some((waiting.topics, author))
     }
 
     fn ask_authority(&mut self, authority: ConnectionId, waiting: &Waiting, question: Question) {
         let part = &waiting.action.parts[question.part];
+        let moved = self.as_of_now(&waiting.action, question.part);
+        let change = moved.as_ref().unwrap_or(&part.change);
         let v1 = self.sessions.get(&authority).is_some_and(|session| session.dialect == Dialect::V1);
-        let known = if v1 { None } else { self.seed_form(part) };
+        let known = if v1 { None } else { self.seed_form(&part.topic_name, change) };
         let args = Args {
             change: match &known {
                 Some(step) => UpdateChange::Step { step, id: &part.id },
-                None => UpdateChange::Change(WireChange { change: &part.change, id: &part.id }),
+                None => UpdateChange::Change(WireChange { change, id: &part.id }),
             },
             topic_name: v1.then_some(&part.topic_name),
             value: self.topics.get(&part.topic_name).map(|topic| &topic.value).filter(|_| v1),
@@ -278,9 +290,9 @@ impl Room {
     }
 
     /// A text edit in the one change of the seed dialect that does the same.
-    fn seed_form(&self, part: &Part<'_>) -> Option<Step> {
+    fn seed_form(&self, topic_name: &TopicName, whole: &Change) -> Option<Step> {
         let (Change::String(change), Some(TopicValue::String(text))) =
-            (&part.change, self.topics.get(&part.topic_name).map(|topic| &topic.value))
+            (whole, self.topics.get(topic_name).map(|topic| &topic.value))
         else {
             return None;
         };
@@ -288,7 +300,7 @@ impl Room {
             return None;
         }
         let mut after = TopicValue::String(text.clone());
-        let Ok(inverse) = after.apply(&part.change, &self.config.limits) else {
+        let Ok(inverse) = after.apply(whole, &self.config.limits) else {
             return None;
         };
         let inverse = match &inverse {
@@ -368,8 +380,9 @@ impl Room {
         let Some(waiting) = self.validation.waiting.remove(&question.key) else {
             return;
         };
-        self.reject_part(&waiting.action, &Failure { part: question.part, refusal });
+        self.reject_part(&waiting.action, &Failure { part: question.part, topic_name: None, refusal });
         self.leave_queues(question.key, &waiting.topics);
+        self.decided(&waiting.action.author);
     }
 
     fn leave_queues(&mut self, key: ActionKey, topics: &[TopicName]) {
@@ -404,8 +417,9 @@ impl Room {
                 continue;
             };
             let part = waiting.action.parts.iter().position(|part| part.topic_name == *topic).unwrap_or_default();
-            self.reject_part(&waiting.action, &Failure { part, refusal: refusal.clone() });
+            self.reject_part(&waiting.action, &Failure { part, topic_name: None, refusal: refusal.clone() });
             self.leave_queues(key, &waiting.topics);
+            self.decided(&waiting.action.author);
         }
     }
 }

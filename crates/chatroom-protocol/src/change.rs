@@ -26,7 +26,7 @@ pub use presence::PresenceChange;
 pub use register::{BoolChange, GenericChange};
 pub use set::SetChange;
 pub use string::{Step, StringChange};
-pub use transform::{Side, carry, rectangle};
+pub use transform::{Side, carry, carry_tagged, rectangle};
 
 use crate::code::{Code, Refusal};
 use crate::envelope::Fields;

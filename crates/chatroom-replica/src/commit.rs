@@ -50,17 +50,17 @@ impl Replica {
         }
         let decode = |change: &&RawValue| RawChange::parse(change).and_then(|raw| raw.decode_committed(kind, by));
         let mut tape = mirror.tape();
-        let done = changes
-            .iter()
-            .map(decode)
-            .collect::<Result<Vec<Change>, _>>()
-            .and_then(|changes| mirror.commit(changes, last_undo.map(|(_, id)| id), &mut tape));
-        let effective = match done {
-            Ok(effective) => effective,
+        let done = changes.iter().map(decode).collect::<Result<Vec<Change>, _>>().and_then(|changes| {
+            let before = mirror.before(&changes);
+            Ok((before, mirror.commit(changes, last_undo.map(|(_, id)| id), &mut tape)?))
+        });
+        let (before, effective) = match done {
+            Ok(done) => done,
             Err(refusal) => return self.doubt(name, format!("a change that does not apply: {refusal}")),
         };
         mirror.position = sequence;
-        let told: Vec<Change> = effective.iter().flat_map(|effective| effective.behind_all.iter().cloned()).collect();
+        let carried = effective.iter().flat_map(|effective| effective.behind_all.iter().cloned()).collect();
+        let told = mirror.since(before, carried);
         if !told.is_empty() {
             let meta = mirror.meta(by, false, Cause::Remote);
             mirror.tell(tape, told, meta);

@@ -8,6 +8,7 @@
 mod code;
 mod commit;
 mod cursor;
+mod difference;
 mod mirror;
 mod outcome;
 mod own;

@@ -75,6 +75,8 @@ pub(crate) struct Pending {
     pub(crate) nature: Nature,
     /// In the order in which it names them, each once.
     pub(crate) topics: Vec<TopicName>,
+    /// Those that it named when it was sent, in that order: nothing may have been left of a change.
+    pub(crate) named: Vec<TopicName>,
 }
 
 /// An action that waits for a topic to be loaded.
@@ -202,7 +204,7 @@ impl Replica {
             self.history.acted();
         }
         let nature = Nature::Made { tracked, group: how.group, at_ms: how.now_ms };
-        self.actions.push_back(Pending { id, nature, topics });
+        self.actions.push_back(Pending { id, nature, topics, named: Vec::new() });
         Ok(())
     }
 
@@ -290,8 +292,9 @@ impl Replica {
         self.sent = self.sent.saturating_sub(1);
         let mut inverse: Vec<(usize, TopicName, Vec<Change>)> = Vec::new();
         let mut effective: Vec<(TopicName, Change)> = Vec::new();
-        for (index, name) in action.topics.iter().enumerate() {
-            let previous = previous.get(index).copied().unwrap_or_default();
+        for name in &action.topics {
+            let place = action.named.iter().position(|named| named == name);
+            let previous = place.and_then(|place| previous.get(place)).copied().unwrap_or_default();
             let altered = altered
                 .map(|parts| -> Vec<&HeardPart<'_>> { parts.iter().filter(|part| part.topic_name == *name).collect() });
             if let Err(why) = self.accepted_in(&action, name, sequence, previous, altered, &mut inverse, &mut effective)
@@ -357,6 +360,12 @@ impl Replica {
         }
 
         let mut tape = mirror.tape();
+        let given: Vec<Change> = altered
+            .iter()
+            .flatten()
+            .filter_map(|part| RawChange::parse(part.change).ok()?.decode_committed(mirror.kind?, me).ok())
+            .collect();
+        let before = mirror.before(&given);
         mirror.rewind_all(&mut tape);
         let gone: Vec<Own> = mirror.own.drain(..mine).collect();
         let mut told = Vec::new();
@@ -414,6 +423,7 @@ impl Replica {
             mirror.clouded = false;
             result = Err("own changes were on their way when the value came anew".into());
         }
+        let told = mirror.since(before, told);
         self.show_own(name, tape, told, Cause::Accepted);
         result
     }
@@ -453,6 +463,7 @@ impl Replica {
             let from = mirror.own.partition_point(|own| own.action < action.id);
             let to = mirror.own.partition_point(|own| own.action <= action.id);
             let mut tape = mirror.tape();
+            let before = mirror.before(&[]);
             // The way back is made on what stands before the action; what is behind it moves.
             if mirror.resuming.is_none() {
                 mirror.rewind(from, &mut tape);
@@ -471,9 +482,10 @@ impl Replica {
                 mirror.clouded = false;
                 mirror.doubted = true;
             }
+            let shown = mirror.since(before, told.clone());
             self.dirty.insert(name.clone());
-            backs.push((name.clone(), below_undos, told.clone()));
-            self.show_own(name, tape, told, cause);
+            backs.push((name.clone(), below_undos, told));
+            self.show_own(name, tape, shown, cause);
         }
         backs
     }

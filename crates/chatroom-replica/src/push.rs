@@ -45,6 +45,12 @@ impl Replica {
             return None;
         }
         let text = self.push_text(self.sent, count);
+        for place in self.sent..self.sent + count {
+            let named = self.actions.get(place).map(|action| self.named_by(action)).unwrap_or_default();
+            if let Some(action) = self.actions.get_mut(place) {
+                action.named = named;
+            }
+        }
         self.sent += count;
         Some(text)
     }
@@ -80,6 +86,19 @@ impl Replica {
             let own = mirror.own.range(from..).take_while(|own| own.action == action.id);
             own.filter_map(move |own| Some((own.part, name, own.change.as_ref()?)))
         })
+    }
+
+    /// The topics that an action's changes name now, each once.
+    fn named_by(&self, action: &Pending) -> Vec<TopicName> {
+        let mut changes: Vec<_> = self.changes_of(action).map(|(part, name, _)| (part, name)).collect();
+        changes.sort_by_key(|(part, _)| *part);
+        let mut named: Vec<TopicName> = Vec::new();
+        for (_, name) in changes {
+            if !named.contains(name) {
+                named.push(name.clone());
+            }
+        }
+        named
     }
 
     fn push_text(&self, from: usize, count: usize) -> String {

@@ -10,6 +10,7 @@ use chatroom_protocol::{
 use serde_json::Value;
 
 use crate::cursor::{Cause, Cursor, RawUpdate};
+use crate::difference::leads;
 use crate::mirror::{Mirror, Resuming, Status, Tape, Wire};
 use crate::outcome::{Outcome, Refused};
 use crate::own::{ActionId, Nature, Pending, Waiting};
@@ -190,31 +191,41 @@ impl Replica {
         self.lose(&lost);
         let names: Vec<TopicName> = self.mirrors.keys().cloned().collect();
         for name in names {
-            let Some(mirror) = self.mirrors.get_mut(&name) else {
-                continue;
-            };
-            let Some(resuming) = mirror.resuming.take() else {
-                continue;
-            };
-            mirror.replay(0, &mut Tape::default());
-            if mirror.status != Status::Live {
-                mirror.status = Status::Live;
-                self.notes.push(Note::Status(name.clone()));
-            }
-            let same = resuming.replaced && resuming.before.is_some() && resuming.before == mirror.value;
-            if (resuming.changes.is_empty() && !resuming.replaced) || same {
-                continue;
-            }
-            let (cause, changes) = match resuming.replaced {
-                true => (Cause::Snapshot, Vec::new()),
-                false => (Cause::Remote, resuming.changes),
-            };
-            let meta = mirror.meta(resuming.by.0, false, cause);
-            mirror.tell_replaced(resuming.before, changes, meta);
-            self.notes.push(Note::Stepped(name));
+            self.end_resuming(&name, Status::Live);
         }
         self.settle_waiting();
         self.go_on_undoing();
+    }
+
+    /// Puts the own changes back on top of a topic, and tells what has happened to it since it was
+    /// asked for.
+    fn end_resuming(&mut self, name: &TopicName, status: Status) {
+        let Some(mirror) = self.mirrors.get_mut(name) else {
+            return;
+        };
+        let Some(resuming) = mirror.resuming.take() else {
+            return;
+        };
+        mirror.replay(0, &mut Tape::default());
+        if mirror.status != status {
+            mirror.status = status;
+            self.notes.push(Note::Status(name.clone()));
+        }
+        let same = resuming.replaced && resuming.before.is_some() && resuming.before == mirror.value;
+        if (resuming.changes.is_empty() && !resuming.replaced) || same {
+            return;
+        }
+        let exact = || match (&resuming.before, &mirror.value) {
+            (Some(before), Some(value)) => leads(before, &resuming.changes, value),
+            _ => true,
+        };
+        let (cause, changes) = match !resuming.replaced && (mirror.kind == Some(TopicType::Event) || exact()) {
+            true => (Cause::Remote, resuming.changes),
+            false => (Cause::Snapshot, Vec::new()),
+        };
+        let meta = mirror.meta(resuming.by.0, false, cause);
+        mirror.tell_replaced(resuming.before, changes, meta);
+        self.notes.push(Note::Stepped(name.clone()));
     }
 
     /// Refuses actions whose place in a text or list is not known any more (M34).
@@ -249,11 +260,12 @@ impl Replica {
         self.online = false;
         self.resuming = None;
         self.unreadable.clear();
+        let names: Vec<TopicName> = self.mirrors.keys().cloned().collect();
+        for name in &names {
+            self.end_resuming(name, Status::Stale);
+        }
         for (name, mirror) in &mut self.mirrors {
             mirror.doubted = false;
-            if mirror.resuming.take().is_some() {
-                mirror.replay(0, &mut Tape::default());
-            }
             if mirror.wire != Wire::Gone {
                 mirror.wire = Wire::Absent;
             }
@@ -305,6 +317,12 @@ impl Replica {
     #[must_use]
     pub fn id(&self) -> Option<ClientId> {
         self.client.filter(|_| self.online)
+    }
+
+    /// Whether what was missed is still being put in place.
+    #[must_use]
+    pub fn is_resuming(&self) -> bool {
+        self.online && self.resuming.is_some()
     }
 
     /// The limits of the server.

@@ -426,7 +426,7 @@ impl Replica {
             }
             self.show_own(name, tape, shown, Cause::Local);
         }
-        self.actions.push_back(Pending { id, nature, topics });
+        self.actions.push_back(Pending { id, nature, topics, named: Vec::new() });
     }
 
     /// What is left of a pending action's changes, in their order.

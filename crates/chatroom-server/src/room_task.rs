@@ -165,7 +165,7 @@ impl RoomTask {
         match told {
             Told::Opened { connection, dialect, outbox, faults, address } => {
                 self.members.insert(connection, Member { outbox, dialect, faults, address });
-                self.handle(Input::Opened { connection, dialect });
+                self.handle(Input::Opened { connection, dialect, secret: secret() });
             }
             Told::Received { connection, message } => {
                 if let Some(feed) = &mut self.feed {
@@ -357,4 +357,14 @@ async fn wait_append(appending: &mut Option<Pending<Sequence>>) -> Result<Sequen
         Some(pending) => pending.await,
         None => std::future::pending().await,
     }
+}
+
+/// What a client proves itself with later.
+fn secret() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    // Without randomness there is no secret, and nobody can come back: never one that can be guessed.
+    if getrandom::fill(&mut bytes).is_err() {
+        tracing::error!("the machine has no randomness; clients cannot resume their sessions");
+    }
+    bytes
 }

@@ -9,6 +9,7 @@ pub mod replica;
 pub mod script;
 pub mod seed;
 pub mod server;
+pub mod simulation;
 pub mod vectors;
 pub mod world;
 

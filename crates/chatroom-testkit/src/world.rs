@@ -68,7 +68,8 @@ impl World {
         self.next_connection += 1;
         let connection = ConnectionId(self.next_connection);
         self.clients.insert(connection, Client::default());
-        self.handle(Input::Opened { connection, dialect });
+        let secret = u128::from(connection.0).to_be_bytes();
+        self.handle(Input::Opened { connection, dialect, secret });
         connection
     }
 

@@ -51,9 +51,19 @@ impl Change {
 /// `over` is left without what came to nothing.
 #[must_use]
 pub fn carry(change: Change, over: &mut Vec<Change>) -> Option<Change> {
+    carry_by(change, over, |other| other)
+}
+
+/// The same with a list whose changes have something else with them that stays as it is.
+#[must_use]
+pub fn carry_tagged<Tag>(change: Change, over: &mut Vec<(Tag, Change)>) -> Option<Change> {
+    carry_by(change, over, |(_, other)| other)
+}
+
+fn carry_by<T>(change: Change, over: &mut Vec<T>, inner: impl Fn(&mut T) -> &mut Change) -> Option<Change> {
     let mut own = Some(change);
     over.retain_mut(|other| {
-        let Some(change) = own.take() else {
+        let (Some(change), other) = (own.take(), inner(other)) else {
             return true;
         };
         if change.is_apart(other) {

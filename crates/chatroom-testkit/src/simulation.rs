@@ -1,0 +1,590 @@
+//! Whole histories in one thread: the real engine, real replicas, and queues between them that
+//! deliver, stall and break as a seed says. After every delivery each replica is held against the
+//! room as it was at that place of the order.
+//!
+//! The properties are those of `docs/merging.md`: P1 convergence, P2 what a client foresaw is what the
+//! room did, P3 what was told leads from value to value, P5 one outcome for each action, in order, P6
+//! nothing provisional is left.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use chatroom_engine::{
+    ConnectionId, Effect, Input, NoAuthority, Observation, Observe, Proposed, Room, RoomConfig, Rules, Time,
+};
+use chatroom_protocol::{
+    Change, Dialect, Epoch, Frame, Limits, RoomName, Sequence, TopicName, TopicType, TopicValue, json,
+};
+use chatroom_replica::{ActionId, Direction, Outcome, Status};
+
+use crate::generate::{self, MERGING};
+use crate::replica::Mirrored;
+use crate::seed::Seed;
+
+/// What a history is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// How many clients.
+    pub clients: usize,
+    /// How many things happen before the end is waited for.
+    pub steps: usize,
+    /// Of a hundred changes, how many the room's rules refuse.
+    pub refused_percent: usize,
+    /// Of a hundred changes, how many the room's rules alter.
+    pub altered_percent: usize,
+    /// Whether connections break.
+    pub breaks: bool,
+    /// How many commits of a topic the room remembers at least; few make clients start anew.
+    pub history_commits: usize,
+    /// Which topics there are.
+    pub kinds: Vec<TopicType>,
+}
+
+impl Plan {
+    /// A plan that a seed chooses: 3 to 6 clients, all types, 5 to 30 % refused, connections that break.
+    #[must_use]
+    pub fn random(seed: &mut Seed) -> Self {
+        let mut kinds: Vec<TopicType> = MERGING.to_vec();
+        kinds.push(TopicType::Event);
+        // Sometimes only a few topics, so that changes meet.
+        while seed.percent(50) && kinds.len() > 1 {
+            let place = seed.below(kinds.len());
+            kinds.remove(place);
+        }
+        Self {
+            clients: 3 + seed.below(4),
+            steps: 60 + seed.below(200),
+            refused_percent: 5 + seed.below(26),
+            altered_percent: if seed.percent(30) { seed.below(15) } else { 0 },
+            breaks: seed.percent(70),
+            history_commits: if seed.percent(30) { seed.below(8) } else { 1_000 },
+            kinds,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Node {
+    mirrored: Mirrored,
+    connection: Option<ConnectionId>,
+    up: VecDeque<String>,
+    down: VecDeque<String>,
+    /// What functions that follow a topic made of what they were told.
+    followed: BTreeMap<TopicName, Option<TopicValue>>,
+    outcomes: BTreeMap<ActionId, Outcome>,
+    made: u64,
+    last_accepted: Sequence,
+}
+
+/// A room, its clients, and all that is under way between them.
+#[derive(Debug)]
+pub struct Simulation {
+    room: Room,
+    now: Time,
+    nodes: Vec<Node>,
+    next_connection: u64,
+    names: Vec<(TopicName, TopicType)>,
+    /// Each topic's value after each commit, as canonical text.
+    truth: BTreeMap<TopicName, BTreeMap<Sequence, String>>,
+    shadow: BTreeMap<TopicName, TopicValue>,
+    effects: Vec<Effect>,
+    seed: Seed,
+    plan: Plan,
+    /// What happened, in words, the last of it.
+    log: VecDeque<String>,
+    /// How much was done.
+    pub done: Done,
+}
+
+/// How much a history did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Done {
+    /// Actions made.
+    pub actions: u64,
+    /// Actions accepted.
+    pub accepted: u64,
+    /// Actions refused.
+    pub refused: u64,
+    /// Undos and redos asked for.
+    pub undos: u64,
+    /// Connections broken.
+    pub breaks: u64,
+    /// Messages delivered.
+    pub messages: u64,
+}
+
+impl std::ops::AddAssign for Done {
+    fn add_assign(&mut self, other: Self) {
+        self.actions += other.actions;
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.undos += other.undos;
+        self.breaks += other.breaks;
+        self.messages += other.messages;
+    }
+}
+
+/// A number that a change always has, whoever asks.
+fn mark(change: &Change) -> u64 {
+    let text = serde_json::to_string(change).unwrap_or_default();
+    // FNV-1a.
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn rules(refused_percent: usize, altered_percent: usize) -> Rules {
+    Rules::altering(move |proposed: &Proposed<'_>| {
+        let mark = mark(proposed.change);
+        if mark % 100 < refused_percent as u64 {
+            return Err("the simulation does not want it".to_owned());
+        }
+        if (mark / 100) % 100 < altered_percent as u64 {
+            return Ok(Some(generate::change(&mut Seed::new(mark), proposed.value)));
+        }
+        Ok(None)
+    })
+}
+
+impl Simulation {
+    /// The room and its clients, all connected.
+    #[must_use]
+    pub fn new(seed: Seed, plan: Plan) -> Self {
+        let limits = Limits {
+            history_commits: plan.history_commits,
+            history_ms: if plan.history_commits < 100 { 0 } else { 60_000 },
+            ..Limits::default()
+        };
+        let room = Room::new(RoomConfig {
+            name: RoomName::main(),
+            epoch: Epoch(1),
+            limits: Arc::new(limits),
+            no_authority: NoAuthority::Reject,
+            observe: Observe::Commits,
+            rules: Some(rules(plan.refused_percent, plan.altered_percent)),
+        });
+        let names = plan.kinds.iter().map(|kind| (TopicName::parse(kind.name()).expect("a name"), *kind)).collect();
+        let mut simulation = Self {
+            room,
+            now: Time(1_000_000),
+            nodes: Vec::new(),
+            next_connection: 0,
+            names,
+            truth: BTreeMap::new(),
+            shadow: BTreeMap::new(),
+            effects: Vec::new(),
+            seed,
+            plan,
+            log: VecDeque::new(),
+            done: Done::default(),
+        };
+        for (name, kind) in simulation.names.clone() {
+            let zero = TopicValue::zero(kind);
+            simulation.truth.insert(name.clone(), BTreeMap::from([(Sequence(0), canonical(&zero))]));
+            simulation.shadow.insert(name, zero);
+        }
+        for _ in 0..simulation.plan.clients {
+            let mut mirrored = Mirrored::default();
+            for (name, kind) in &simulation.names {
+                mirrored.open(name, *kind).expect("a topic that is not open yet");
+            }
+            simulation.nodes.push(Node {
+                mirrored,
+                connection: None,
+                up: VecDeque::new(),
+                down: VecDeque::new(),
+                followed: BTreeMap::new(),
+                outcomes: BTreeMap::new(),
+                made: 0,
+                last_accepted: Sequence(0),
+            });
+        }
+        simulation
+    }
+
+    /// Lets everything happen, waits for the end, and looks whether all is as it should be.
+    ///
+    /// # Errors
+    /// The first thing that was not, with what led to it.
+    pub fn run(&mut self) -> Result<Done, String> {
+        let result = (0..self.nodes.len())
+            .try_for_each(|at| self.begin(at))
+            .and_then(|()| (0..self.plan.steps).try_for_each(|_| self.step()))
+            .and_then(|()| self.finish());
+        match result {
+            Ok(()) => Ok(self.done),
+            Err(why) => {
+                let log: Vec<String> = std::mem::take(&mut self.log).into();
+                Err(format!("{why}\nwhat led to it:\n{}", log.join("\n")))
+            }
+        }
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        if self.log.len() >= 400 {
+            self.log.pop_front();
+        }
+        self.log.push_back(format!("| {}", what()));
+    }
+
+    /// Most clients are there from the start; the others come when a step connects them.
+    fn begin(&mut self, at: usize) -> Result<(), String> {
+        if self.seed.percent(15) {
+            return Ok(());
+        }
+        self.connect(at)?;
+        self.deliver_up(at)?;
+        self.deliver_down(at)?;
+        self.flush(at)
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        let node = self.seed.below(self.nodes.len());
+        match self.seed.below(100) {
+            0..=24 => self.act(node),
+            25..=39 => self.flush(node),
+            40..=59 => self.deliver_up(node),
+            60..=84 => self.deliver_down(node),
+            85..=89 => self.undo(node, Direction::Undo),
+            90..=92 => self.undo(node, Direction::Redo),
+            93..=94 => {
+                if self.plan.breaks {
+                    self.disconnect(node)
+                } else {
+                    Ok(())
+                }
+            }
+            95..=97 => {
+                let away = self.nodes.iter().position(|node| node.connection.is_none());
+                self.connect(away.unwrap_or(node))
+            }
+            _ => {
+                let ms = self.seed.below(700) as u64;
+                self.now = self.now.after_ms(ms);
+                for node in &mut self.nodes {
+                    node.mirrored.now_ms = self.now.0;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn act(&mut self, at: usize) -> Result<(), String> {
+        let mut changes = Vec::new();
+        let mut values: BTreeMap<TopicName, TopicValue> = BTreeMap::new();
+        for _ in 0..=self.seed.below(3) {
+            let (name, _) = self.seed.pick(&self.names).clone();
+            let Some(value) = self.nodes[at].mirrored.replica.value(&name) else {
+                continue;
+            };
+            if !matches!(self.nodes[at].mirrored.replica.status(&name), Status::Live | Status::Stale) {
+                continue;
+            }
+            let value = values.entry(name.clone()).or_insert_with(|| (*value).clone());
+            let change = generate::change(&mut self.seed, value);
+            if value.apply(&change, &Limits::default()).is_ok() {
+                changes.push((name, change));
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let tracked = self.seed.percent(85);
+        self.note(|| format!("{at}: acts {}", shown(&changes)));
+        let node = &mut self.nodes[at];
+        match node.mirrored.act(changes, tracked, None) {
+            Ok(_) => {
+                node.made += 1;
+                self.done.actions += 1;
+            }
+            Err(refusal) => return Err(format!("client {at}: its own replica refused {refusal}")),
+        }
+        self.look(at)
+    }
+
+    fn undo(&mut self, at: usize, direction: Direction) -> Result<(), String> {
+        self.note(|| format!("{at}: {direction:?}"));
+        self.done.undos += 1;
+        self.nodes[at].mirrored.take(direction);
+        self.look(at)
+    }
+
+    fn flush(&mut self, at: usize) -> Result<(), String> {
+        let node = &mut self.nodes[at];
+        if node.connection.is_some() && node.mirrored.replica.id().is_some() {
+            let mut said = node.mirrored.asking();
+            said.extend(node.mirrored.pushes());
+            for text in said {
+                self.note(|| format!("{at}: says {text}"));
+                self.nodes[at].up.push_back(text);
+            }
+        }
+        self.look(at)
+    }
+
+    fn connect(&mut self, at: usize) -> Result<(), String> {
+        if self.nodes[at].connection.is_some() {
+            return Ok(());
+        }
+        self.next_connection += 1;
+        let connection = ConnectionId(self.next_connection);
+        self.note(|| format!("{at}: connects as {}", connection.0));
+        let node = &mut self.nodes[at];
+        node.connection = Some(connection);
+        let hello = node.mirrored.hello();
+        node.up.push_back(hello);
+        let secret = u128::from(connection.0).to_be_bytes();
+        self.handle(Input::Opened { connection, dialect: Dialect::V1, secret });
+        Ok(())
+    }
+
+    /// The line breaks: what was under way to the room may still arrive there, and its answers are
+    /// lost; the room may learn of it late.
+    fn disconnect(&mut self, at: usize) -> Result<(), String> {
+        let Some(connection) = self.nodes[at].connection.take() else {
+            return Ok(());
+        };
+        self.done.breaks += 1;
+        let arrives = if self.seed.percent(50) { self.seed.below(self.nodes[at].up.len() + 1) } else { 0 };
+        let late = self.seed.percent(50);
+        self.note(|| format!("{at}: breaks, {arrives} more arrive, the room hears {}", if late { "late" } else { "now" }));
+        let mut up = std::mem::take(&mut self.nodes[at].up);
+        for text in up.drain(..arrives) {
+            self.handle(Input::Received { connection, message: &text });
+        }
+        if !late {
+            self.handle(Input::Closed { connection });
+        }
+        let node = &mut self.nodes[at];
+        node.down.clear();
+        node.mirrored.disconnect();
+        self.look(at)
+    }
+
+    fn deliver_up(&mut self, at: usize) -> Result<(), String> {
+        let node = &mut self.nodes[at];
+        if let (Some(connection), Some(text)) = (node.connection, node.up.pop_front()) {
+            self.done.messages += 1;
+            self.handle(Input::Received { connection, message: &text });
+        }
+        Ok(())
+    }
+
+    fn deliver_down(&mut self, at: usize) -> Result<(), String> {
+        let Some(text) = self.nodes[at].down.pop_front() else {
+            return Ok(());
+        };
+        self.note(|| format!("{at}: hears {}", shorten(&text)));
+        self.done.messages += 1;
+        let node = &mut self.nodes[at];
+        node.mirrored.receive(&text).map_err(|refusal| format!("client {at}: {text}: {refusal}"))?;
+        self.look(at)
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.room.handle(self.now, input, &mut effects);
+        while !effects.is_empty() {
+            let mut appended = None;
+            for effect in effects.drain(..) {
+                appended = self.carry_out(effect).or(appended);
+            }
+            if let Some(sequence) = appended {
+                self.room.handle(self.now, Input::Appended { sequence }, &mut effects);
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Option<Sequence> {
+        match effect {
+            Effect::Send { to, frames, .. } => self.send(to, frames),
+            Effect::Broadcast { to, skip, v1, .. } => {
+                for connection in to.v1.iter().filter(|connection| Some(**connection) != skip) {
+                    if let Some(frames) = &v1 {
+                        self.send(*connection, frames.clone());
+                    }
+                }
+            }
+            Effect::Append { sequence, .. } => return Some(sequence),
+            Effect::Close { connection, .. } => {
+                if let Some(node) = self.nodes.iter_mut().find(|node| node.connection == Some(connection)) {
+                    node.connection = None;
+                    node.mirrored.disconnect();
+                }
+            }
+            Effect::Observed(observation) => {
+                if let Observation::Committed(commit) = *observation {
+                    for part in commit.changes {
+                        let Some(value) = self.shadow.get_mut(&part.topic_name) else { continue };
+                        let applied = value.apply(&part.change, &Limits::unlimited());
+                        assert!(applied.is_ok(), "the room committed what does not apply: {applied:?}");
+                        let truth = self.truth.entry(part.topic_name).or_default();
+                        truth.insert(commit.sequence, canonical(value));
+                    }
+                }
+            }
+            Effect::WakeAt(_) => {}
+        }
+        None
+    }
+
+    fn send(&mut self, to: ConnectionId, frames: bytes::Bytes) {
+        if let Some(node) = self.nodes.iter_mut().find(|node| node.connection == Some(to)) {
+            node.down
+                .extend(Frame::payloads(frames).map(|payload| String::from_utf8_lossy(&payload).into_owned()));
+        }
+    }
+
+    /// Holds a replica against the room as it was where the replica stands.
+    fn look(&mut self, at: usize) -> Result<(), String> {
+        let node = &mut self.nodes[at];
+        if let Some(gap) = node.mirrored.gaps.pop() {
+            return Err(format!("client {at}: gap: {gap}"));
+        }
+        for (action, outcome) in std::mem::take(&mut node.mirrored.settled) {
+            match &outcome {
+                Outcome::Accepted(accepted) => {
+                    if accepted.sequence <= node.last_accepted {
+                        return Err(format!("client {at}: P5, {action:?} is accepted out of order"));
+                    }
+                    node.last_accepted = accepted.sequence;
+                    self.done.accepted += 1;
+                }
+                Outcome::Refused(_) => self.done.refused += 1,
+            }
+            if node.outcomes.insert(action, outcome).is_some() {
+                return Err(format!("client {at}: P5, {action:?} has two outcomes"));
+            }
+        }
+        for (name, update) in std::mem::take(&mut node.mirrored.told) {
+            let copy = node.followed.entry(name.clone()).or_default();
+            match &mut *copy {
+                Some(value) if update.meta.cause != chatroom_replica::Cause::Snapshot => {
+                    for change in &*update.changes {
+                        let applied = value.apply(change, &Limits::unlimited());
+                        if let Err(refusal) = applied {
+                            return Err(format!("client {at}: P3, {name} was told {}: {refusal}", text(change)));
+                        }
+                    }
+                }
+                held => *held = Some((*update.value).clone()),
+            }
+            if copy.as_ref() != Some(&*update.value) {
+                return Err(format!(
+                    "client {at}: P3, {name}: told {} of {:?}, comes to {}, is {}",
+                    update.changes.iter().map(text).collect::<Vec<_>>().join(" "),
+                    update.meta.cause,
+                    copy.as_ref().map(canonical).unwrap_or_default(),
+                    canonical(&update.value)
+                ));
+            }
+        }
+        for (name, kind) in &self.names {
+            let replica = &node.mirrored.replica;
+            let (Some(confirmed), Some(position)) = (replica.confirmed(name), replica.position(name)) else {
+                continue;
+            };
+            let truth = self.truth.get(name).and_then(|truth| truth.range(..=position).next_back());
+            let truth = truth.map(|(_, text)| text.as_str()).unwrap_or_default();
+            if *kind != TopicType::Event && canonical(&confirmed) != truth {
+                return Err(format!(
+                    "client {at}: P1 or P2, {name} at {}: confirmed {}, the room had {truth}",
+                    position.0,
+                    canonical(&confirmed)
+                ));
+            }
+            if !replica.is_resuming()
+                && let (Some(value), Some(copy)) = (replica.value(name), node.followed.get(name))
+                && *kind != TopicType::Event
+                && copy.as_ref() != Some(&*value)
+            {
+                return Err(format!(
+                    "client {at}: P3, {name}: what was told comes to {}, the value is {}",
+                    copy.as_ref().map(canonical).unwrap_or_default(),
+                    canonical(&value)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets everything arrive, then compares all with all.
+    fn finish(&mut self) -> Result<(), String> {
+        self.note(|| "the end is waited for".to_owned());
+        for round in 0.. {
+            let mut quiet = true;
+            for at in 0..self.nodes.len() {
+                self.connect(at)?;
+                self.flush(at)?;
+                while !self.nodes[at].up.is_empty() {
+                    quiet = false;
+                    self.deliver_up(at)?;
+                }
+                while !self.nodes[at].down.is_empty() {
+                    quiet = false;
+                    self.deliver_down(at)?;
+                }
+            }
+            if quiet {
+                break;
+            }
+            // Etherpad #1652: a transform that never comes to rest.
+            if round > 1_000 {
+                return Err("messages go on for ever".to_owned());
+            }
+        }
+        for (at, node) in self.nodes.iter().enumerate() {
+            let replica = &node.mirrored.replica;
+            if replica.unsaved() != 0 {
+                return Err(format!("client {at}: P6, {} actions have no outcome", replica.unsaved()));
+            }
+            let made = node.outcomes.len() as u64;
+            if made < node.made {
+                return Err(format!("client {at}: P5, {made} outcomes of {} actions", node.made));
+            }
+            for (name, kind) in &self.names {
+                let (Some(value), Some(truth)) = (replica.value(name), self.shadow.get(name)) else {
+                    return Err(format!("client {at}: {name} is not loaded"));
+                };
+                if *kind != TopicType::Event && *value != *truth {
+                    return Err(format!(
+                        "client {at}: P1, {name} is {} and not {}",
+                        canonical(&value),
+                        canonical(truth)
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn canonical(value: &TopicValue) -> String {
+    json::canonical(&serde_json::to_value(value).unwrap_or_default())
+}
+
+fn text(change: &Change) -> String {
+    serde_json::to_string(change).unwrap_or_default()
+}
+
+fn shown(changes: &[(TopicName, Change)]) -> String {
+    changes.iter().map(|(name, change)| format!("{name} {}", text(change))).collect::<Vec<_>>().join(", ")
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(400).collect()
+}
+
+/// Runs the history of a seed.
+///
+/// # Errors
+/// What went wrong, what led to it, and the command that repeats it.
+pub fn history(seed: u64) -> Result<Done, String> {
+    let mut random = Seed::new(seed);
+    let plan = Plan::random(&mut random);
+    Simulation::new(random, plan.clone()).run().map_err(|why| {
+        format!(
+            "seed {seed}: {why}\n{plan:?}\nrepeat it with: CHATROOM_SEED={seed} cargo nextest run -p chatroom-testkit \
+             --no-capture -E 'test(=histories)'"
+        )
+    })
+}
