@@ -54,6 +54,8 @@ export class Mirror {
   watched = false;
   /** Whether the value came whole while what was missed came in. */
   replaced = false;
+  /** Whether something is missing that is to come with what was missed. */
+  doubted = false;
   /** @type {Part[]} Own changes without an outcome, in their order. */
   own = [];
   /** This client's id. */
@@ -139,43 +141,42 @@ export class Mirror {
   }
 
   /**
-   * Takes own changes out that were refused, wherever they stand.
+   * Takes the own changes of an action out, wherever they stand.
    * @param {Pending} action
    * @returns {Moved}
    */
   takeOut(action) {
     /** @type {Moved} */
-    const all = { value: [], undos: [], told: [], changed: false };
+    let all = { value: [], undos: [], told: [], changed: false };
     for (let index = this.own.length - 1; index >= 0; index--) {
-      const part = this.own[index];
-      if (part.action !== action) continue;
-      const back = part.step ? part.inverse : [];
-      const { changes, ...moved } = this.#carried(back, index + 1, this.client);
-      const differs = this.document ? watchFor(moved.value, this.document) : () => false;
-      const wrote = part.step?.changed ?? false;
-      this.#rewind(index + 1);
-      part.step?.back();
-      this.own.splice(index, 1);
-      changes.forEach((after, offset) => (this.own[index + offset].change = after));
-      this.#replay(index);
-      // The way back of a presence entry is known, although nobody can make a change of it.
-      all.changed ||= (this.type === 'presence' && wrote) || differs();
-      all.value.push(...moved.value);
-      all.undos.push(...moved.undos);
-      all.told.push(...moved.told);
+      if (this.own[index].action === action) all = joined(all, this.remove(index));
     }
     return all;
+  }
+
+  /** Takes one own change out. @param {number} index @returns {Moved} */
+  remove(index) {
+    const part = this.own[index];
+    const wrote = part.step?.changed ?? false;
+    const { changes, ...moved } = this.#carried(part.step ? part.inverse : [], index + 1, this.client);
+    const differs = this.document ? watchFor(moved.value, this.document) : () => false;
+    this.#rewind(index + 1);
+    part.step?.back();
+    this.own.splice(index, 1);
+    changes.forEach((after, offset) => (this.own[index + offset].change = after));
+    this.#replay(index);
+    // The way back of a presence entry is known, although nobody can make a change of it.
+    return { ...moved, changed: (this.type === 'presence' && wrote) || differs() };
   }
 
   /**
    * The oldest own changes have their outcome and stay as they are: what is below them is confirmed
    * with them.
-   * @param {Pending} action
+   * @param {number} count
    * @returns {Part[]} those changes
    */
-  confirm(action) {
-    const other = this.own.findIndex((part) => part.action !== action);
-    const parts = this.own.slice(0, other < 0 ? this.own.length : other);
+  confirm(count) {
+    const parts = this.own.slice(0, count);
     const isInPlace = parts.every(({ change, step, lost }) => lost || change === null || step);
     if (isInPlace) {
       this.own.splice(0, parts.length);
@@ -264,4 +265,14 @@ export class Mirror {
     part.step = document.perform(change, { limits, by: this.client });
     part.inverse = part.step.changed ? inverse : [];
   }
+}
+
+/** One thing that happened and then another. @param {Moved} one @param {Moved} other @returns {Moved} */
+export function joined(one, other) {
+  return {
+    value: [...one.value, ...other.value],
+    undos: [...one.undos, ...other.undos],
+    told: [...one.told, ...other.told],
+    changed: one.changed || other.changed,
+  };
 }

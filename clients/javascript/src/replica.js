@@ -10,9 +10,10 @@
 
 import { decode } from './change.js';
 import { ChatroomError, CODES, Rejected } from './code.js';
+import { componentsOf } from './edit.js';
 import { needsValue, toWire } from './form.js';
 import { DEFAULT_LIMITS, isLonger, limitsFrom } from './limits.js';
-import { Mirror } from './mirror.js';
+import { joined, Mirror } from './mirror.js';
 import { Pending, pushOf } from './pending.js';
 import { Undo } from './undo.js';
 import { equal } from './value.js';
@@ -359,6 +360,7 @@ export class Replica {
     const replaced = [...this.#mirrors.values()].filter((mirror) => mirror.replaced);
     this.#refuseStale(replaced, 0);
     this.#endResuming();
+    for (const mirror of this.#mirrors.values()) if (mirror.doubted) this.#gap(mirror, mirror.sequence);
     this.#settleDrafts();
     this.#goOn();
   }
@@ -417,6 +419,7 @@ export class Replica {
     else if (wasLoaded) this.#refuseStale([mirror], this.#sent);
     if (wasLoaded && mirror.isPositional && !this.#resuming) for (const part of mirror.own) part.lost = true;
     mirror.load(value, sequence);
+    mirror.doubted = false;
     mirror.error = undefined;
     this.#become(mirror, 'live');
     if (mirror.type !== 'event' && mirror.watched && !(before !== undefined && equal(before, mirror.read()))) {
@@ -497,6 +500,12 @@ export class Replica {
 
   /** @param {Mirror} mirror @param {number} previous */
   #gap(mirror, previous) {
+    // While what was missed comes in, the value that is missing comes by itself.
+    if (this.#resuming) {
+      mirror.doubted = true;
+      return;
+    }
+    mirror.doubted = false;
     this.#told.push({ kind: 'gap', name: mirror.name, known: mirror.sequence, previous });
     this.#become(mirror, 'stale');
     this.#askAnew(mirror);
@@ -575,7 +584,7 @@ export class Replica {
     const mirror = this.#mirrors.get(name);
     if (!mirror) throw new ChatroomError('unknown_topic', `the topic ${name} is not open`);
     if (mirror.error) throw mirror.error;
-    const { id: _, ...decoded } = decode(mirror.type, wire ? change : toWire(change, mirror.document), { limits: this.limits, by: this.client });
+    const decoded = settledForm(mirror.type, decode(mirror.type, wire ? change : toWire(change, mirror.document), { limits: this.limits, by: this.client }));
     const written = mirror.watched ? mirror.written(decoded, this.client) : decoded;
     const part = mirror.append(action, decoded, this.limits);
     action.parts.push(part);
@@ -632,7 +641,7 @@ export class Replica {
       /** @type {Part[]} */
       let parts;
       try {
-        parts = mirror.confirm(action);
+        parts = mirror.confirm(action.parts.filter((part) => part.mirror === mirror).length);
       } catch {
         this.#gap(mirror, before);
         continue;
@@ -666,34 +675,41 @@ export class Replica {
   }
 
   /**
-   * The server made something else of the action's part in a topic.
-   * @param {Pending} action @param {Mirror} mirror @param {readonly Change[]} changes
+   * The server made something else of the action's changes of a topic. One after the other they are
+   * confirmed as they are, or give way to what the server made of them.
+   * @param {Pending} action @param {Mirror} mirror @param {Change[]} made what they became
    * @param {number} sequence @param {number} previous @param {Taking[]} effects
    * @returns {Taking[]} what takes it back
    */
-  #replace(action, mirror, changes, sequence, previous, effects) {
+  #replace(action, mirror, made, sequence, previous, effects) {
     const { name, type } = mirror;
     /** @type {Moved} */
-    let moved = mirror.takeOut(action);
+    let moved = { value: [], undos: [], told: [], changed: false };
     /** @type {Taking[]} */
     const inverse = [];
-    if (mirror.status === 'live' && previous <= mirror.sequence) {
-      for (const change of changes) {
-        const step = this.#commit(mirror, change, this.client, previous);
-        if (!step) break;
-        moved = joined(moved, step);
-        if (step.effect) effects.push({ name, type, change });
-        inverse.unshift(...step.inverse.map((back) => ({ name, type, change: back })));
+    const learn = (/** @type {Change} */ change, /** @type {readonly Change[]} */ backs) => {
+      effects.push({ name, type, change });
+      inverse.unshift(...backs.map((back) => ({ name, type, change: back })));
+    };
+    const follows = mirror.status === 'live' && previous <= mirror.sequence;
+    for (const part of action.parts.filter((part) => part.mirror === mirror)) {
+      const given = part.change ? made.shift() : undefined;
+      if (!follows || (part.step && given && equal(given, part.change)) || !part.change) {
+        mirror.own.shift();
+        if (part.step?.changed && given) learn(given, part.inverse);
+        continue;
       }
-      if (mirror.status === 'live') mirror.sequence = Math.max(mirror.sequence, sequence);
-    } else if (mirror.status === 'live') {
-      this.#gap(mirror, previous);
+      moved = joined(moved, mirror.remove(0));
+      const step = given && this.#commit(mirror, given, this.client, previous);
+      if (!step) continue;
+      moved = joined(moved, step);
+      if (step.effect) learn(given, step.inverse);
     }
+    if (mirror.status === 'live' && !follows) this.#gap(mirror, previous);
+    else if (follows) mirror.sequence = Math.max(mirror.sequence, sequence);
     this.#undo.shown(name, type, moved.value);
     if (action.kind !== 'plain') this.#undo.below(action, name, type, moved.undos);
-    if (moved.changed || (type === 'event' && changes.length > 0)) {
-      this.#tell(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'accepted', action: action.count });
-    }
+    if (moved.changed) this.#tell(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'accepted', action: action.count });
     return inverse;
   }
 
@@ -843,19 +859,14 @@ class Shown {
   }
 }
 
-/** One thing that happened and then another. @param {Moved} one @param {Moved} other @returns {Moved} */
-function joined(one, other) {
-  return {
-    value: [...one.value, ...other.value],
-    undos: [...one.undos, ...other.undos],
-    told: [...one.told, ...other.told],
-    changed: one.changed || other.changed,
-  };
-}
-
 /** @param {Change} change @returns {Change} */
 function withoutId({ id: _, ...change }) {
   return /** @type {Change} */ (change);
+}
+
+/** A change in the one form that equal changes have. @param {TopicType} type @param {Change} change @returns {Change} */
+function settledForm(type, change) {
+  return type === 'string' && change.type !== 'set' && change.type !== 'delete' ? { type: 'edit', components: componentsOf(change) } : withoutId(change);
 }
 
 /** The first change of an action that is refused. @param {Pending} action */
