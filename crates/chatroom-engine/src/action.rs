@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use chatroom_protocol::change::{ChangeId, RawChange, carry_tagged};
 use chatroom_protocol::reply::RejectV1;
-use chatroom_protocol::{Change, ClientId, Code, Dialect, Refusal, Sequence, ServerMessage, TopicName, TopicType};
+use chatroom_protocol::{
+    Change, ClientId, Code, Dialect, Limits, Refusal, Sequence, ServerMessage, TopicName, TopicType,
+};
 use serde_json::value::RawValue;
 
 use crate::effect::{Delivery, Effect};
@@ -332,8 +334,9 @@ impl Room {
                     before.apply(back, &self.config.limits).expect("an inverse applies to the value it was made on");
                 }
                 let place = self.sequence.next();
-                let back = change.invert(&before).into_iter().rev();
-                flight.bridge.extend(back.chain([instead.clone()]).map(|change| (place, change)));
+                let meant = before.apply(change, &Limits::unlimited()).ok().flatten();
+                let back = meant.map(|exact| change.invert_with(&exact)).unwrap_or_default();
+                flight.bridge.extend(back.into_iter().chain([instead.clone()]).map(|change| (place, change)));
             }
         }
         if let Some(instead) = done.instead {

@@ -54,12 +54,11 @@ impl Replica {
             let before = mirror.before(&changes);
             Ok((before, mirror.commit(changes, last_undo.map(|(_, id)| id), &mut tape)?))
         });
-        let (before, effective) = match done {
+        let (before, (effective, carried)) = match done {
             Ok(done) => done,
             Err(refusal) => return self.doubt(name, format!("a change that does not apply: {refusal}")),
         };
         mirror.position = sequence;
-        let carried = effective.iter().flat_map(|effective| effective.behind_all.iter().cloned()).collect();
         let told = mirror.since(before, carried);
         if !told.is_empty() {
             let meta = mirror.meta(by, false, Cause::Remote);

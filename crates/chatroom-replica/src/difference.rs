@@ -29,12 +29,12 @@ fn touched(change: &Change) -> Option<String> {
 
 fn part_of(value: &TopicValue, keys: Option<&BTreeSet<String>>) -> TopicValue {
     match (value, keys) {
-        (TopicValue::Dict(map), Some(keys)) => TopicValue::Dict(
-            keys.iter().filter_map(|key| Some((key.clone(), map.get(key)?.clone()))).collect(),
-        ),
-        (TopicValue::Set(items), Some(keys)) => TopicValue::Set(
-            keys.iter().filter_map(|key| Some((key.clone(), items.get(key)?.clone()))).collect(),
-        ),
+        (TopicValue::Dict(map), Some(keys)) => {
+            TopicValue::Dict(keys.iter().filter_map(|key| Some((key.clone(), map.get(key)?.clone()))).collect())
+        }
+        (TopicValue::Set(items), Some(keys)) => {
+            TopicValue::Set(keys.iter().filter_map(|key| Some((key.clone(), items.get(key)?.clone()))).collect())
+        }
         (value, _) => value.clone(),
     }
 }
@@ -44,10 +44,8 @@ impl Mirror {
     /// carried is exact in any case: without own changes, and in texts and lists.
     pub(crate) fn before(&self, changes: &[Change]) -> Option<Before> {
         let value = self.value.as_deref().filter(|_| !self.own.is_empty() && self.resuming.is_none())?;
-        let exact = matches!(
-            value,
-            TopicValue::String(_) | TopicValue::List(_) | TopicValue::Event | TopicValue::Presence(_)
-        );
+        let exact =
+            matches!(value, TopicValue::String(_) | TopicValue::List(_) | TopicValue::Event | TopicValue::Presence(_));
         if exact {
             return None;
         }

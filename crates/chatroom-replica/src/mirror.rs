@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use chatroom_protocol::change::carry;
+use chatroom_protocol::change::{ListChange, StringChange, carry};
 use chatroom_protocol::{Change, ClientId, Limits, Refusal, Sequence, TopicType, TopicValue};
 
 use crate::code::ErrorCode;
@@ -286,9 +286,10 @@ impl Mirror {
         changes: Vec<Change>,
         undos: Option<ActionId>,
         tape: &mut Tape,
-    ) -> Result<Vec<Effective>, Refusal> {
+    ) -> Result<(Vec<Effective>, Vec<Change>), Refusal> {
         self.rewind_all(tape);
         let mut effective = Vec::with_capacity(changes.len());
+        let mut told = Vec::with_capacity(changes.len());
         let mut failed = None;
         for change in changes {
             match self.apply(&change, &Limits::unlimited(), tape) {
@@ -298,7 +299,12 @@ impl Mirror {
                     } else {
                         self.carry(vec![change.clone()], 0, undos)
                     };
-                    if back.is_some() || matches!(change, Change::Event(_)) {
+                    let has_effect = back.is_some() || matches!(change, Change::Event(_));
+                    // What does nothing to the confirmed value may still end what is pending on it.
+                    if has_effect || !self.own.is_empty() {
+                        told.extend(behind_all.iter().filter(|change| !is_empty(change)).cloned());
+                    }
+                    if has_effect {
                         effective.push(Effective { confirmed: change, behind_undos, behind_all });
                     }
                 }
@@ -309,7 +315,7 @@ impl Mirror {
             }
         }
         self.replay_all(tape);
-        failed.map_or(Ok(effective), Err)
+        failed.map_or(Ok((effective, told)), Err)
     }
 
     /// Tells readers what happened to the value. While resuming it is only written down.
@@ -348,5 +354,14 @@ impl Mirror {
 
     pub(crate) fn meta(&self, by: ClientId, mine: bool, cause: Cause) -> Meta {
         Meta { sequence: self.position, by, mine, cause, skipped: 0 }
+    }
+}
+
+/// Whether a change of positions never does anything.
+fn is_empty(change: &Change) -> bool {
+    match change {
+        Change::String(StringChange::Edit(components)) => components.is_empty(),
+        Change::List(ListChange::Move { from, to }) => from == to,
+        _ => false,
     }
 }

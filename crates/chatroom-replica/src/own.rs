@@ -297,7 +297,8 @@ impl Replica {
             let previous = place.and_then(|place| previous.get(place)).copied().unwrap_or_default();
             let altered = altered
                 .map(|parts| -> Vec<&HeardPart<'_>> { parts.iter().filter(|part| part.topic_name == *name).collect() });
-            if let Err(why) = self.accepted_in(&action, name, sequence, previous, altered, &mut inverse, &mut effective)
+            if let Err(why) =
+                self.accepted_in(&action, name, sequence, previous, altered.as_deref(), &mut inverse, &mut effective)
             {
                 self.doubt(name, why);
             }
@@ -331,7 +332,7 @@ impl Replica {
         name: &TopicName,
         sequence: Sequence,
         previous: Sequence,
-        altered: Option<Vec<&HeardPart<'_>>>,
+        altered: Option<&[&HeardPart<'_>]>,
         inverse: &mut Vec<(usize, TopicName, Vec<Change>)>,
         effective: &mut Vec<(TopicName, Change)>,
     ) -> Result<(), String> {
@@ -361,63 +362,58 @@ impl Replica {
 
         let mut tape = mirror.tape();
         let given: Vec<Change> = altered
-            .iter()
+            .into_iter()
             .flatten()
             .filter_map(|part| RawChange::parse(part.change).ok()?.decode_committed(mirror.kind?, me).ok())
             .collect();
         let before = mirror.before(&given);
         mirror.rewind_all(&mut tape);
-        let gone: Vec<Own> = mirror.own.drain(..mine).collect();
+        let lost = mirror.own.range(..mine).any(|own| own.lost);
         let mut told = Vec::new();
         let mut result = Ok(());
         if !known || sequence <= mirror.position {
             // Not subscribed, or the value includes it already.
+        } else if previous > mirror.position && mirror.resuming.is_some() {
+            // The value comes anew before the end of what was missed, with this in it.
         } else if previous > mirror.position {
             result =
                 Err(format!("an own change after {}, but this client stands at {}", previous.0, mirror.position.0));
-        } else if gone.iter().any(|own| own.lost) {
+        } else if lost {
             mirror.clouded = true;
         } else {
-            let foreseen: Vec<(usize, Change)> =
-                gone.iter().filter_map(|own| Some((own.part, own.change.clone()?))).collect();
-            let decoded = altered.map(|parts| {
-                let kind = mirror.kind.unwrap_or(TopicType::Generic);
-                let decode = |part: &&HeardPart<'_>| {
-                    RawChange::parse(part.change).and_then(|raw| raw.decode_committed(kind, me))
+            let mut given = altered.is_some().then(|| given.into_iter());
+            for _ in 0..mine {
+                let Some(own) = mirror.own.pop_front() else { break };
+                let Some(foreseen) = own.change else { continue };
+                let change = given.as_mut().map_or_else(|| Some(foreseen.clone()), Iterator::next);
+                let Some(change) = change.filter(|change| *change != foreseen) else {
+                    match mirror.apply(&foreseen, &Limits::unlimited(), &mut tape) {
+                        Ok(Some(back)) => {
+                            inverse.push((own.part, name.clone(), foreseen.invert_with(&back)));
+                            effective.push((name.clone(), foreseen));
+                        }
+                        Ok(None) if matches!(foreseen, Change::Event(_)) => told.push(foreseen),
+                        Ok(None) => {}
+                        Err(refusal) => result = Err(format!("an own change that does not apply: {refusal}")),
+                    }
+                    continue;
                 };
-                parts.iter().map(decode).collect::<Result<Vec<Change>, _>>()
-            });
-            let (changes, was_altered) = match decoded {
-                None => (foreseen, false),
-                Some(Ok(changes)) if foreseen.iter().map(|(_, change)| change).eq(&changes) => (foreseen, false),
-                Some(Ok(changes)) => {
-                    let back = back_of(&gone, mirror, &mut tape);
-                    told.extend(mirror.carry(back, 0, None).0);
-                    let first = gone.first().map_or(0, |own| own.part);
-                    (changes.into_iter().enumerate().map(|(index, change)| (first + index, change)).collect(), true)
-                }
-                Some(Err(refusal)) => {
-                    result = Err(refusal.to_string());
-                    (Vec::new(), false)
-                }
-            };
-            for (part, change) in changes {
+                // What is behind it goes over its way back, and then over what it became.
+                let mut instead = back_of(std::slice::from_ref(&foreseen), mirror, &mut tape);
+                instead.push(change.clone());
+                told.extend(mirror.carry(instead, 0, None).0);
                 match mirror.apply(&change, &Limits::unlimited(), &mut tape) {
                     Ok(Some(back)) => {
-                        inverse.push((part, name.clone(), change.invert_with(&back)));
-                        effective.push((name.clone(), change.clone()));
+                        inverse.push((own.part, name.clone(), change.invert_with(&back)));
+                        effective.push((name.clone(), change));
                     }
                     Ok(None) => {}
-                    Err(refusal) => result = Err(format!("an own change that does not apply: {refusal}")),
-                }
-                if was_altered {
-                    told.extend(mirror.carry(vec![change], 0, None).0);
-                } else if matches!(change, Change::Event(_)) {
-                    told.push(change);
+                    Err(refusal) => result = Err(format!("an altered change that does not apply: {refusal}")),
                 }
             }
             mirror.position = sequence;
         }
+        mirror.own.drain(..mirror.own.partition_point(|own| own.action <= action.id));
         mirror.replay_all(&mut tape);
         if mirror.clouded && !mirror.own.iter().any(|own| own.lost) {
             mirror.clouded = false;
@@ -468,7 +464,8 @@ impl Replica {
             if mirror.resuming.is_none() {
                 mirror.rewind(from, &mut tape);
             }
-            let gone: Vec<Own> = mirror.own.drain(from..to).collect();
+            let gone = mirror.own.drain(from..to).filter(|own| !own.lost);
+            let gone: Vec<Change> = gone.filter_map(|own| own.change).collect();
             let back = if mirror.resuming.is_none() {
                 back_of(&gone, mirror, &mut tape)
             } else {
@@ -506,10 +503,10 @@ impl Replica {
 }
 
 /// The inverse of own changes on a value that was rewound to before them; leaves it as it is.
-fn back_of(gone: &[Own], mirror: &mut crate::mirror::Mirror, tape: &mut Tape) -> Vec<Change> {
+fn back_of(gone: &[Change], mirror: &mut crate::mirror::Mirror, tape: &mut Tape) -> Vec<Change> {
     let mut inverse = Vec::new();
     let mut backs = Vec::new();
-    for change in gone.iter().filter(|own| !own.lost).filter_map(|own| own.change.as_ref()) {
+    for change in gone {
         if let Ok(Some(back)) = mirror.apply(change, &Limits::unlimited(), tape) {
             inverse.push(change.invert_with(&back));
             backs.push(back);
@@ -524,7 +521,7 @@ fn back_of(gone: &[Own], mirror: &mut crate::mirror::Mirror, tape: &mut Tape) ->
 }
 
 /// The same while what was missed is being put in place: the value is the confirmed one.
-fn back_at(gone: &[Own], mirror: &mut crate::mirror::Mirror, from: usize) -> Vec<Change> {
+fn back_at(gone: &[Change], mirror: &mut crate::mirror::Mirror, from: usize) -> Vec<Change> {
     let mut tape = Tape::default();
     let before: Vec<Change> = mirror.own.range(..from).filter_map(|own| own.change.clone()).collect();
     let mut backs = Vec::new();

@@ -345,7 +345,9 @@ impl Simulation {
         self.done.breaks += 1;
         let arrives = if self.seed.percent(50) { self.seed.below(self.nodes[at].up.len() + 1) } else { 0 };
         let late = self.seed.percent(50);
-        self.note(|| format!("{at}: breaks, {arrives} more arrive, the room hears {}", if late { "late" } else { "now" }));
+        self.note(|| {
+            format!("{at}: breaks, {arrives} more arrive, the room hears {}", if late { "late" } else { "now" })
+        });
         let mut up = std::mem::take(&mut self.nodes[at].up);
         for text in up.drain(..arrives) {
             self.handle(Input::Received { connection, message: &text });
@@ -429,8 +431,7 @@ impl Simulation {
 
     fn send(&mut self, to: ConnectionId, frames: bytes::Bytes) {
         if let Some(node) = self.nodes.iter_mut().find(|node| node.connection == Some(to)) {
-            node.down
-                .extend(Frame::payloads(frames).map(|payload| String::from_utf8_lossy(&payload).into_owned()));
+            node.down.extend(Frame::payloads(frames).map(|payload| String::from_utf8_lossy(&payload).into_owned()));
         }
     }
 
