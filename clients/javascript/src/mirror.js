@@ -5,6 +5,7 @@
  * taken back and made again. Whatever this costs, it costs the changes and not the value.
  */
 
+import { difference } from './difference.js';
 import { documentOf } from './document.js';
 import { toPublic, watchFor } from './form.js';
 import { invert } from './invert.js';
@@ -126,14 +127,14 @@ export class Mirror {
   commit(change, by) {
     const document = /** @type {AnyDocument} */ (this.document);
     const { changes, ...moved } = this.#carried([change], 0, by);
-    const differs = this.own.length > 0 ? watchFor(moved.value, document) : undefined;
+    const compare = this.#compared(moved, this.own.length > 0);
     this.#rewind(0);
     try {
       const inverse = by === this.client ? invert(change, document, this.type === 'presence') : [];
       const { changed: effect } = document.perform(change, { by });
       changes.forEach((after, index) => (this.own[index].change = after));
       this.#replay(0);
-      return { ...moved, inverse, effect, changed: differs ? differs() : effect };
+      return { ...(compare ? compare() : { ...moved, changed: effect }), inverse, effect };
     } catch (error) {
       this.#replay(0);
       throw error;
@@ -159,14 +160,39 @@ export class Mirror {
     const part = this.own[index];
     const wrote = part.step?.changed ?? false;
     const { changes, ...moved } = this.#carried(part.step ? part.inverse : [], index + 1, this.client);
-    const differs = this.document ? watchFor(moved.value, this.document) : () => false;
+    const compare = this.#compared(moved, this.document !== undefined);
     this.#rewind(index + 1);
     part.step?.back();
     this.own.splice(index, 1);
     changes.forEach((after, offset) => (this.own[index + offset].change = after));
     this.#replay(index);
+    const after = compare ? compare() : { ...moved, changed: false };
     // The way back of a presence entry is known, although nobody can make a change of it.
-    return { ...moved, changed: (this.type === 'presence' && wrote) || differs() };
+    return this.type === 'presence' && wrote ? { ...after, changed: true } : after;
+  }
+
+  /**
+   * What says, afterwards, what happened to the value. That is what came up to it, unless own
+   * changes are left out before or after; then only the values tell.
+   * @param {Omit<Moved, 'changed'>} moved @param {boolean} matters
+   */
+  #compared(moved, matters) {
+    const { document } = this;
+    if (!document || !matters) return undefined;
+    const differs = watchFor(moved.value, document);
+    if (this.isPositional || this.own.length === 0) return () => ({ ...moved, changed: differs() });
+    const before = document.read();
+    const wasWhole = this.#isWhole;
+    return () => {
+      if (wasWhole && this.#isWhole) return { ...moved, changed: differs() };
+      const value = difference(this.type, before, document.read());
+      return { ...moved, value, told: value, changed: value.length > 0 };
+    };
+  }
+
+  /** Whether every own change is as effective as the rules of merging take it to be. */
+  get #isWhole() {
+    return this.own.every(({ change, step }) => change === null || (step && (step.changed || change.type !== 'ensure')));
   }
 
   /**

@@ -5,14 +5,15 @@ import { decode } from '../src/change.js';
 import { documentOf } from '../src/document.js';
 import { invert } from '../src/invert.js';
 import { DEFAULT_LIMITS } from '../src/limits.js';
-import { carry } from '../src/transform.js';
+import { transform } from '../src/transform.js';
 
 /** @typedef {import('../src/change.js').Change} Change */
 /** @typedef {import('../src/change.js').TopicType} TopicType */
 /** @typedef {{ type: string, content: any }} Said */
-/** @typedef {{ id: number, secret: string, decided: number, outcomes: Map<number, Said>, subscribed: Set<string>, say: ((said: Said) => void) | undefined }} Session */
+/** @typedef {{ id: number, secret: string, decided: number, outcomes: Map<number, Said>, subscribed: Set<string>, flights: Map<string, Flight>, say: ((said: Said) => void) | undefined }} Session */
 /** @typedef {{ type: TopicType, document: any, last: number, history: { sequence: number, by: number, change: Change }[], kept: number }} Topic */
 /** @typedef {{ topic_name: string, change: Change, previous?: number }} Part */
+/** What others committed to a topic, as the next change of a client meets it, and up to where. @typedef {{ bridge: { sequence: number, change: Change }[], seen: number }} Flight */
 
 /** @type {Record<TopicType, any>} */
 const ZERO = { generic: null, string: '', int: 0, float: 0, bool: false, list: [], set: [], dict: {}, event: null, presence: {} };
@@ -54,7 +55,7 @@ export class Room {
   #newSession() {
     const id = ++this.#ids;
     /** @type {Session} */
-    const session = { id, secret: `s${id}`, decided: 0, outcomes: new Map(), subscribed: new Set(), say: undefined };
+    const session = { id, secret: `s${id}`, decided: 0, outcomes: new Map(), subscribed: new Set(), flights: new Map(), say: undefined };
     this.sessions.set(id, session);
     return session;
   }
@@ -112,8 +113,9 @@ export class Room {
     const [refusal] = [...session.outcomes.values()].filter(({ type, content }) => type === 'reject_update' && content.action_id > acknowledged);
     if (refusal) return;
     for (const known of [...session.outcomes.keys()]) if (known <= acknowledged) session.outcomes.delete(known);
-    /** @type {readonly Change[][]} */
-    const bridges = topics.map(({ topic_name: name, base }) => (base === undefined ? [] : this.#since(name, base, session.id)));
+    for (const { topic_name: name, base } of topics) {
+      if (base !== undefined) session.flights.set(name, this.#flight(session, name, base));
+    }
     for (const [index, { changes }] of actions.entries()) {
       const id = number + index;
       const said = session.outcomes.get(id);
@@ -123,27 +125,44 @@ export class Room {
       }
       if (id !== session.decided + 1) throw new Error(`the number ${id} does not follow ${session.decided}`);
       session.decided = id;
-      const outcome = this.#decide(session, id, changes, topics, bridges);
+      const outcome = this.#decide(session, id, changes, topics);
       session.outcomes.set(id, outcome);
       session.say?.(outcome);
       if (outcome.type === 'reject_update') return;
     }
   }
 
-  /** @param {string} name @param {number} base @param {number} author */
-  #since(name, base, author) {
+  /** @param {Session} session @param {string} name @param {number} base @returns {Flight} */
+  #flight(session, name, base) {
     const topic = /** @type {Topic} */ (this.topic(name));
-    if (base < topic.kept) throw new Error(`stale base ${base} of ${name}`);
+    const known = session.flights.get(name);
+    if (base < topic.kept && !known) throw new Error(`stale base ${base} of ${name}`);
     if (base > this.sequence) throw new Error(`base ${base} ahead of the room`);
-    return topic.history.filter(({ sequence, by }) => sequence > base && by !== author).map(({ change }) => change);
+    const bridge = (known?.bridge ?? []).filter(({ sequence }) => sequence > base);
+    const since = Math.max(known?.seen ?? base, base);
+    bridge.push(...topic.history.filter(({ sequence, by }) => sequence > since && by !== session.id).map(({ sequence, change }) => ({ sequence, change })));
+    return { bridge, seen: this.sequence };
+  }
+
+  /** A change goes over what others did, and that over the change. @param {TopicType} type @param {Change} change @param {Flight | undefined} flight */
+  #cross(type, change, flight) {
+    /** @type {Change | null} */
+    let own = change;
+    if (!flight) return own;
+    flight.bridge = flight.bridge.flatMap(({ sequence, change: other }) => {
+      if (!own) return [{ sequence, change: other }];
+      const [after, over] = [transform(type, own, other, 'later'), transform(type, other, own, 'first')];
+      own = after;
+      return over ? [{ sequence, change: over }] : [];
+    });
+    return own;
   }
 
   /**
    * @param {Session} session @param {number} id @param {any[]} changes @param {any[]} topics
-   * @param {(readonly Change[])[]} bridges what others committed, as the next change of the push meets it
    * @returns {Said}
    */
-  #decide(session, id, changes, topics, bridges) {
+  #decide(session, id, changes, topics) {
     const done = [];
     const made = [];
     /** @type {Map<string, number>} */
@@ -153,16 +172,16 @@ export class Room {
       const { topic_name: name } = topics[index];
       const topic = /** @type {Topic} */ (this.topic(name));
       if (!previous.has(name)) previous.set(name, topic.last);
-      const crossed = carry(topic.type, decode(topic.type, change, { limits: DEFAULT_LIMITS, by: session.id }), bridges[index]);
-      bridges[index] = crossed.carried;
-      if (!crossed.change) continue;
+      const flight = topics[index].base === undefined ? undefined : session.flights.get(name);
+      const crossed = this.#cross(topic.type, decode(topic.type, change, { limits: DEFAULT_LIMITS, by: session.id }), flight);
+      if (!crossed) continue;
       try {
-        const instead = this.rule({ topic_name: name, change: crossed.change });
+        const instead = this.rule({ topic_name: name, change: crossed });
         if (instead === 'refuse') throw Object.assign(new Error('not like this'), { code: CODES.invalid });
-        if (instead !== crossed.change) {
+        if (instead !== crossed) {
           altered = true;
           // The next changes of this push were made on what this one was.
-          bridges[index] = [...bridges[index], ...invert(crossed.change, topic.document), instead];
+          for (const back of [...invert(crossed, topic.document), instead]) flight?.bridge.push({ sequence: this.sequence + 1, change: back });
         }
         const step = topic.document.perform(instead, { limits: DEFAULT_LIMITS, by: session.id });
         done.push(step);
@@ -170,6 +189,7 @@ export class Room {
         made.push({ topic_name: name, change: instead, previous: topic.last });
       } catch (error) {
         for (const { back } of done.reverse()) back();
+        session.flights.clear();
         const { code, message } = /** @type {any} */ (error);
         return { type: 'reject_update', content: { topic_name: name, change, reason: message, code, retryable: false, action_id: id } };
       }
