@@ -49,6 +49,8 @@ export class Mirror {
   error;
   /** Whether the server was asked for it on this connection. */
   asked = false;
+  /** Whether the server has to be told first that it is not wanted. */
+  renewed = false;
   /** Whether the application holds it; own changes may outlive that. */
   wanted = true;
   /** Whether somebody is told of changes. */

@@ -148,6 +148,11 @@ export class Replica {
     }
     mirror.wanted = true;
     mirror.asked = false;
+    // The server is told that it was given up before it is told that it is wanted.
+    if (this.#released.includes(name)) {
+      this.#released = this.#released.filter((other) => other !== name);
+      mirror.renewed = true;
+    }
     if (mirror.error) {
       mirror.error = undefined;
       mirror.status = 'loading';
@@ -225,6 +230,7 @@ export class Replica {
     this.#released = [];
     for (const mirror of this.#mirrors.values()) {
       mirror.asked = false;
+      mirror.renewed = false;
       if (mirror.status === 'live') this.#become(mirror, 'stale');
     }
   }
@@ -247,15 +253,18 @@ export class Replica {
   messages() {
     if (!this.#online) return [];
     /** @type {Message[]} */
-    const messages = this.#released.splice(0).map((name) => ({ type: 'unsubscribe', content: { topic_name: name } }));
+    const messages = [];
     for (const mirror of this.#mirrors.values()) {
-      const { name, type, asked, wanted, error } = mirror;
+      const { name, type, asked, wanted, error, renewed } = mirror;
       if (asked || !wanted || error) continue;
+      if (renewed) messages.push({ type: 'unsubscribe', content: { topic_name: name } });
+      mirror.renewed = false;
       mirror.asked = true;
       this.#unanswered.set(name, (this.#unanswered.get(name) ?? 0) + 1);
       messages.push({ type: 'subscribe', content: { topic_name: name, type } });
     }
     for (let push = this.#push(); push; push = this.#push()) messages.push(push);
+    messages.push(...this.#released.splice(0).map((name) => ({ type: 'unsubscribe', content: { topic_name: name } })));
     return messages;
   }
 
@@ -514,7 +523,7 @@ export class Replica {
   /** @param {Mirror} mirror */
   #askAnew(mirror) {
     if (!mirror.wanted) return;
-    this.#released.push(mirror.name);
+    mirror.renewed = true;
     mirror.asked = false;
   }
 

@@ -72,7 +72,7 @@ const STEPS = {
   send: ({ replica }, { send }) => same(replica.messages().filter(({ type }) => type === 'push'), send),
   hello: ({ replica }, { hello }) => {
     const said = replica.hello();
-    const sorted = ({ resume, ...rest }) => ({ ...rest, ...(resume ? { resume: [...resume].sort((a, b) => (a.topic_name < b.topic_name ? -1 : 1)) } : {}) });
+    const sorted = (/** @type {any} */ { resume, ...rest }) => ({ ...rest, ...(resume ? { resume: [...resume].sort((/** @type {any} */ a, /** @type {any} */ b) => (a.topic_name < b.topic_name ? -1 : 1)) } : {}) });
     same(sorted(said), sorted(hello));
   },
   value: ({ replica }, { value }) => same(Object.fromEntries(Object.keys(value).map((name) => [name, replica.value(name)])), value),

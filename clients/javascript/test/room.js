@@ -12,7 +12,7 @@ import { transform } from '../src/transform.js';
 /** @typedef {{ type: string, content: any }} Said */
 /** @typedef {{ id: number, secret: string, decided: number, outcomes: Map<number, Said>, subscribed: Set<string>, flights: Map<string, Flight>, say: ((said: Said) => void) | undefined }} Session */
 /** @typedef {{ type: TopicType, document: any, last: number, history: { sequence: number, by: number, change: Change }[], kept: number }} Topic */
-/** @typedef {{ topic_name: string, change: Change, previous?: number }} Part */
+/** @typedef {{ topic_name: string, change: Change, previous?: number, by?: number }} Part */
 /** What others committed to a topic, as the next change of a client meets it, and up to where. @typedef {{ bridge: { sequence: number, change: Change }[], seen: number }} Flight */
 
 /** @type {Record<TopicType, any>} */
