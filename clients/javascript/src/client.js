@@ -523,7 +523,7 @@ export class Client {
     const isWanted = entry !== undefined && this.#subscriptions.has(entry) && this.#entries.get(entry) !== undefined;
     if (!(outcome instanceof Rejected)) action.accept(outcome);
     // An entry is put again, and that is as good as having been put before.
-    else if (isWanted && outcome.maybeExecuted && this.state !== 'closed') this.#entries.lose(entry, action);
+    else if (isWanted && outcome.code === CODES.connection_lost) this.#entries.lose(entry, action);
     else action.reject(outcome);
     // One that the server does not take would be refused on every connection to come.
     if (outcome instanceof Rejected && entry !== undefined && !outcome.maybeExecuted && !this.#replica.touches(entry)) this.#entries.set(entry, undefined);

@@ -105,7 +105,8 @@ export class Text {
       return { changed, back: () => (this.chunks = old) };
     }
     const components = componentsOf(change);
-    old.check(components);
+    // The shortest form may leave out what goes past the end.
+    old.check(change.type === 'edit' ? change.components : [{ retain: change.position }, ...components.filter((part) => 'delete' in part)]);
     if (change.type === 'delete') checkDeletion(old, change);
     if (limits) {
       let scalars = old.scalars;

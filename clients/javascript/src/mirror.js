@@ -75,6 +75,12 @@ export class Mirror {
     return this.type === 'string' || this.type === 'list';
   }
 
+  /** Whether the value that changes were made on will be replaced by one on its way. */
+  get comesAnew() {
+    const keepsHistory = this.type !== 'presence' && this.type !== 'event';
+    return keepsHistory && this.wanted && this.document !== undefined && this.status !== 'live';
+  }
+
   /** The value for the application. */
   read() {
     return this.document?.read();
@@ -206,7 +212,7 @@ export class Mirror {
   confirm(count) {
     const parts = this.own.slice(0, count);
     const isInPlace = parts.every(({ change, step, lost }) => lost || change === null || step);
-    if (isInPlace) {
+    if (isInPlace || !this.document) {
       this.own.splice(0, parts.length);
       return parts;
     }

@@ -120,9 +120,9 @@ export class Replica {
     return (this.#mirrors.get(name)?.own.length ?? 0) > 0 || this.#drafts.some(({ made }) => made.some(({ topic_name }) => topic_name === name));
   }
 
-  /** How many things are kept; 0 when nothing is wanted, pending or undoable. */
+  /** How many things are kept; 0 when nothing is wanted or pending. What can be undone has bounds of its own. */
   get size() {
-    return this.#mirrors.size + this.#unanswered.size + this.unsaved + this.#undo.size;
+    return this.#mirrors.size + this.#unanswered.size + this.unsaved;
   }
 
   /** Says whether somebody is told of a topic's changes. @param {string} name @param {boolean} watched */
@@ -241,7 +241,7 @@ export class Replica {
     this.#turns = [];
     this.#actions.forEach((action, index) => this.#settle(action, new Rejected(error.code, error.reason, { ...about(action), maybeExecuted: index < this.#sent })));
     for (const { count } of this.#drafts) this.#told.push({ kind: 'settled', action: count, outcome: new Rejected(error.code, error.reason) });
-    for (const mirror of this.#mirrors.values()) mirror.own = [];
+    for (const mirror of this.#mirrors.values()) while (mirror.own.length > 0) mirror.withdraw();
     this.#actions = [];
     this.#drafts = [];
     this.#sent = 0;
@@ -278,7 +278,7 @@ export class Replica {
     for (let index = this.#sent; index < this.#actions.length && actions.length < this.limits.push_actions; index++) {
       const action = this.#actions[index];
       // A text or list that comes anew, or that another push is about, has to be waited for.
-      const waits = action.parts.some(({ mirror }) => (mirror.isPositional && flying.has(mirror)) || (mirror.wanted && mirror.document && mirror.status !== 'live'));
+      const waits = action.parts.some(({ mirror }) => (mirror.isPositional && flying.has(mirror)) || mirror.comesAnew);
       const { size } = action;
       bytes += size;
       if (waits || (actions.length > 0 && bytes > this.limits.message_bytes / 3)) break;
@@ -593,9 +593,10 @@ export class Replica {
     const mirror = this.#mirrors.get(name);
     if (!mirror) throw new ChatroomError('unknown_topic', `the topic ${name} is not open`);
     if (mirror.error) throw mirror.error;
-    const decoded = settledForm(mirror.type, decode(mirror.type, wire ? change : toWire(change, mirror.document), { limits: this.limits, by: this.client }));
+    const decoded = withoutId(decode(mirror.type, wire ? change : toWire(change, mirror.document), { limits: this.limits, by: this.client }));
     const written = mirror.watched ? mirror.written(decoded, this.client) : decoded;
     const part = mirror.append(action, decoded, this.limits);
+    part.change = settledForm(mirror.type, decoded);
     action.parts.push(part);
     shown.add(part, written);
   }
@@ -875,7 +876,7 @@ function withoutId({ id: _, ...change }) {
 
 /** A change in the one form that equal changes have. @param {TopicType} type @param {Change} change @returns {Change} */
 function settledForm(type, change) {
-  return type === 'string' && change.type !== 'set' && change.type !== 'delete' ? { type: 'edit', components: componentsOf(change) } : withoutId(change);
+  return type === 'string' && change.type !== 'set' ? { type: 'edit', components: componentsOf(change) } : change;
 }
 
 /** The first change of an action that is refused. @param {Pending} action */

@@ -41,11 +41,6 @@ export class Undo {
     return this.#stacks[turn].some(({ action }) => !action);
   }
 
-  /** How many entries there are. */
-  get size() {
-    return this.#stacks.undo.length + this.#stacks.redo.length;
-  }
-
   clear() {
     this.#stacks = { undo: [], redo: [] };
   }
