@@ -454,17 +454,23 @@ export class Client {
 
   /** Sends what may be sent, and tells what there is to tell. */
   #pump() {
+    this.#hear();
+    if (this.#online) for (const { type, content } of this.#replica.messages()) this.#send(type, content);
+    this.#queue.flush();
+  }
+
+  /** Tells what the replica has to tell. */
+  #hear() {
     for (let told = this.#replica.told(); told.length > 0; told = this.#replica.told()) {
       for (const notification of told) this.#notify(notification);
     }
-    if (this.#online) for (const { type, content } of this.#replica.messages()) this.#send(type, content);
-    this.#queue.flush();
   }
 
   /** @param {Record<string, any>} hello */
   #greeted(hello) {
     this.#online = true;
     this.#replica.receive({ type: 'hello', content: hello });
+    this.#hear();
     this.#restore();
     this.#pump();
     this.#provided.online();
@@ -473,12 +479,13 @@ export class Client {
   /** Puts the own entries again, which went with the connection. */
   #restore() {
     for (const [name, value] of this.#entries.all()) {
-      if (this.#replica.touches(name)) continue;
-      const id = this.#replica.act([{ topic_name: name, change: { type: 'put', value } }], { tracked: false }, 0);
-      const action = new Action(() => {});
-      this.#flying.set(id, { action, held: [], entry: name });
-      for (const lost of this.#entries.takeLost(name)) action.then((accepted) => lost.accept(accepted), (error) => lost.reject(error));
-      action.catch(() => {});
+      let put = [...this.#flying.values()].findLast(({ entry }) => entry === name)?.action;
+      if (!put) {
+        put = new Action(() => {});
+        put.id = this.#replica.act([{ topic_name: name, change: { type: 'put', value } }], { tracked: false }, 0);
+        this.#flying.set(put.id, { action: put, held: [], entry: name });
+      }
+      for (const lost of this.#entries.takeLost(name)) void put.then((accepted) => lost.accept(accepted), (error) => lost.reject(error));
     }
   }
 
