@@ -493,7 +493,6 @@ export class Replica {
     for (const [mirror, moved] of advanced) {
       if (moved.changed || mirror.type === 'event') this.#tell(mirror, moved.value, moved.told, { by, mine: false, cause: 'remote' });
     }
-    this.#changedHistory();
   }
 
   /** @param {Mirror} mirror @param {Change} change @param {number} by @param {number} previous */

@@ -2,7 +2,8 @@
 /**
  * What can be undone and redone: section 6 of docs/merging.md. Two stacks of entries, each the
  * changes that perform it. Every commit is carried down the stacks, so that an undo takes back what
- * is left of an action, and nothing that others wrote since.
+ * is left of an action, and nothing that others wrote since. It is carried when somebody wants to
+ * know: until then it waits with the top entry, so that a commit costs nothing here.
  */
 
 import { transform } from './transform.js';
@@ -23,10 +24,13 @@ import { transform } from './transform.js';
  * @property {number} turn
  * @property {boolean} closed whether no further action joins it
  * @property {number} bytes
+ * @property {Taking[]} backlog commits that it was not carried over yet, nor those below it
  */
 
 const ENTRIES = 200;
 const BYTES = 1_048_576;
+/** So many transforms may have to be made up for; then what would need them is forgotten. */
+const BACKLOG = 1_000_000;
 /** Actions that were made within this time are undone together. */
 const TOGETHER_MS = 500;
 
@@ -38,7 +42,7 @@ export class Undo {
 
   /** Whether there is an entry to take. @param {Turn} turn */
   has(turn) {
-    return this.#stacks[turn].some(({ action }) => !action);
+    return this.next(turn) !== undefined;
   }
 
   clear() {
@@ -66,11 +70,13 @@ export class Undo {
     const done = this.#stacks.undo;
     const top = done[done.length - 1];
     if (top && !top.action && belongs(entry, top)) {
-      const kept = inverse.filter((change) => !top.changes.some((later) => overwrites(later, change)));
+      this.#catchUp('undo', done.length - 1);
+      const kept = inverse.filter((change) => !REPLACING.includes(change.change.type) || !top.changes.some((later) => overwrites(later, change)));
       if (kept.length + top.changes.length <= most) {
-        done.pop();
+        if (done[done.length - 1] === top) done.pop();
         const changes = [...kept, ...top.changes];
-        return this.#push('undo', { ...entryOf(changes, { group, at, turn }), topics: new Set([...entry.topics, ...top.topics]) });
+        const topics = new Set([...entry.topics, ...top.topics]);
+        return this.#push('undo', { ...entry, changes, topics, bytes: weight(kept) + top.bytes });
       }
     }
     this.#push('undo', entry);
@@ -107,19 +113,26 @@ export class Undo {
       for (const entry of this.#stacks[turn]) {
         if (entry.action === action) Object.assign(entry, { action: undefined, changes });
       }
-      this.#clean(turn);
     }
   }
 
   /** The top entry, if it was never sent, to be made again. @returns {Entry | undefined} */
   again() {
-    const { redo } = this.#stacks;
-    return redo[redo.length - 1]?.ahead ? redo.pop() : undefined;
+    const entry = this.next('redo');
+    return entry?.ahead ? this.#stacks.redo.pop() : undefined;
   }
 
   /** The entry to perform next. @param {Turn} turn @returns {Entry | undefined} */
   next(turn) {
-    return this.#stacks[turn].findLast(({ action }) => !action);
+    const stack = this.#stacks[turn];
+    for (;;) {
+      const index = stack.findLastIndex(({ action }) => !action);
+      if (index < 0) return undefined;
+      this.#catchUp(turn, index);
+      if (stack[index].changes.length > 0) return stack[index];
+      // Nothing is left of it.
+      stack.splice(index, 1);
+    }
   }
 
   /**
@@ -131,33 +144,55 @@ export class Undo {
   committed(name, type, change, { value, undos }, pending) {
     for (const turn of TURNS) {
       const stack = this.#stacks[turn];
-      for (const entry of stack) if (entry.topics.has(name)) entry.closed = true;
-      walk(stack.filter(({ ahead }) => ahead), name, type, value);
-      walk(stack.filter(({ ahead }) => !ahead), name, type, pending === turn ? undos : [change]);
-      this.#clean(turn);
+      if (stack.length === 0) continue;
+      for (const entry of stack) if (!entry.closed && entry.topics.has(name)) entry.closed = true;
+      this.#carry(turn, stack.length, name, type, stack[stack.length - 1].ahead ? value : pending === turn ? undos : [change]);
     }
   }
 
   /** An own action that undo does not follow was accepted. @param {Taking} effect */
   untracked({ name, type, change }) {
-    for (const turn of TURNS) {
-      walk(this.#stacks[turn].filter(({ ahead }) => !ahead), name, type, [change]);
-      this.#clean(turn);
-    }
+    for (const turn of TURNS) if (!this.#stacks[turn].some(({ ahead }) => ahead)) this.#carry(turn, Infinity, name, type, [change]);
   }
 
   /** Something happened to the value alone. @param {string} name @param {TopicType} type @param {readonly Change[]} changes */
   shown(name, type, changes) {
-    walk(this.#stacks.redo.filter(({ ahead }) => ahead), name, type, changes);
-    this.#clean('redo');
+    if (this.#stacks.redo.some(({ ahead }) => ahead)) this.#carry('redo', Infinity, name, type, changes);
   }
 
   /** What a pending undo or redo did is not what its entry would have done: those below go on from there. @param {Pending} action @param {string} name @param {TopicType} type @param {readonly Change[]} changes */
   below(action, name, type, changes) {
-    for (const turn of TURNS) {
-      const stack = this.#stacks[turn];
-      walk(stack.slice(0, Math.max(0, stack.findIndex((entry) => entry.action === action))), name, type, changes);
-      this.#clean(turn);
+    for (const turn of TURNS) this.#carry(turn, this.#stacks[turn].findIndex((entry) => entry.action === action), name, type, changes);
+  }
+
+  /** Changes come to the entries below one, and wait with the first of them. @param {Turn} turn @param {number} end @param {string} name @param {TopicType} type @param {readonly Change[]} changes */
+  #carry(turn, end, name, type, changes) {
+    const stack = this.#stacks[turn];
+    const index = stack.findLastIndex(({ action }, index) => index < end && !action);
+    if (index < 0 || changes.length === 0) return;
+    const { backlog, changes: own } = stack[index];
+    for (const change of changes) backlog.push({ name, type, change });
+    if (backlog.length * own.length > BACKLOG) stack.splice(0, index + 1);
+  }
+
+  /** Carries an entry over what waits with it, which goes on to the next. @param {Turn} turn @param {number} index */
+  #catchUp(turn, index) {
+    const stack = this.#stacks[turn];
+    const entry = stack[index];
+    const below = stack.findLast(({ action }, other) => other < index && !action);
+    for (const { name, type, change } of entry.backlog.splice(0)) {
+      /** @type {readonly Change[]} */
+      let carried = [change];
+      if (entry.topics.has(name)) {
+        entry.changes = entry.changes.flatMap((taking) => {
+          if (taking.name !== name || carried.length === 0) return [taking];
+          const crossed = cross(taking.change, carried, type);
+          carried = crossed.carried;
+          if (!crossed.change) return [];
+          return crossed.change === taking.change ? [taking] : [{ ...taking, change: crossed.change }];
+        });
+      }
+      for (const other of carried) below?.backlog.push({ name, type, change: other });
     }
   }
 
@@ -170,11 +205,6 @@ export class Undo {
   forget(name) {
     if (TURNS.some((turn) => this.#stacks[turn].some(({ topics }) => topics.has(name)))) this.clear();
   }
-
-  /** Entries of which nothing is left go. @param {Turn} turn */
-  #clean(turn) {
-    this.#stacks[turn] = this.#stacks[turn].filter(({ action, changes }) => action || changes.length > 0);
-  }
 }
 
 /** @type {readonly Turn[]} */
@@ -183,9 +213,16 @@ const TURNS = ['undo', 'redo'];
 /** @param {Taking[]} changes @param {Partial<Entry>} about @returns {Entry} */
 function entryOf(changes, about) {
   const topics = new Set(changes.map(({ name }) => name));
-  const bytes = changes.reduce((sum, { change }) => sum + JSON.stringify(change).length, 0);
-  return { changes, topics, action: undefined, ahead: false, group: undefined, at: 0, turn: 0, closed: false, bytes, ...about };
+  return { changes, topics, action: undefined, ahead: false, group: undefined, at: 0, turn: 0, closed: false, bytes: weight(changes), backlog: [], ...about };
 }
+
+/** @param {readonly Taking[]} changes */
+function weight(changes) {
+  return changes.reduce((sum, { change }) => sum + JSON.stringify(change).length, 0);
+}
+
+/** The changes of which the last one counts. */
+const REPLACING = ['set', 'change_value'];
 
 /** Whether two entries are undone together. @param {Entry} entry @param {Entry} top the older one */
 function belongs(entry, top) {
@@ -199,22 +236,6 @@ function overwrites(later, earlier) {
   if (later.name !== earlier.name || later.change.type !== earlier.change.type) return false;
   if (later.change.type === 'change_value') return later.change.key === earlier.change.key;
   return later.change.type === 'set' && ['generic', 'bool', 'int', 'float'].includes(later.type);
-}
-
-/** Carries changes down entries, the top one first. @param {readonly Entry[]} entries @param {string} name @param {TopicType} type @param {readonly Change[]} changes */
-function walk(entries, name, type, changes) {
-  let carried = changes;
-  for (const entry of [...entries].reverse()) {
-    if (carried.length === 0) return;
-    if (entry.action || !entry.topics.has(name)) continue;
-    entry.changes = entry.changes.flatMap((taking) => {
-      if (taking.name !== name) return [taking];
-      const crossed = cross(taking.change, carried, type);
-      carried = crossed.carried;
-      if (!crossed.change) return [];
-      return crossed.change === taking.change ? [taking] : [{ ...taking, change: crossed.change }];
-    });
-  }
 }
 
 /** Puts commits below what would take something back: what others wrote since stays. @param {Change} entry @param {readonly Change[]} changes @param {TopicType} type */
