@@ -220,8 +220,12 @@ impl Room {
         if text.len() > limit {
             let refusal =
                 Refusal::new(Code::TooBig, format!("a message has at most {limit} bytes, this one has {}", text.len()));
-            self.complain(connection, &refusal, &About::default());
-            return;
+            return match Envelope::parse(text) {
+                Ok(envelope) if greeted && envelope.kind == "push" => {
+                    self.refuse(connection, dialect, &envelope, &refusal);
+                }
+                _ => self.complain(connection, &refusal, &About::default()),
+            };
         }
         let envelope = match Envelope::parse(text) {
             Ok(envelope) => envelope,
@@ -258,6 +262,7 @@ impl Room {
                     return;
                 }
             }
+            "push" if dialect == Dialect::V1 && self.turn_down_unread(connection, fields, refusal) => return,
             _ => {}
         }
         self.complain(connection, refusal, &About::envelope(envelope));
