@@ -119,6 +119,8 @@ pub(crate) struct Answer {
     /// Of a push.
     pub(crate) taken: Option<Taken>,
     pub(crate) flights: Vec<(TopicName, Flight)>,
+    /// Of any other: the id its author gave.
+    pub(crate) id: Option<ChangeId>,
     /// `false` if nothing changed.
     pub(crate) effect: Option<bool>,
 }
@@ -233,6 +235,8 @@ impl Room {
 
     pub(crate) fn reject_part(&mut self, action: &Action<'_>, failure: &Failure) {
         let part = action.parts.get(failure.part);
+        // A condition that failed is no part.
+        let part = part.filter(|_| failure.topic_name.is_none());
         let (raw, by) = (part.map_or(RawValue::NULL, |part| &*part.raw), action.validated_by);
         let topic_name = match (&failure.topic_name, part) {
             (Some(name), _) => name.as_str(),
@@ -421,6 +425,7 @@ impl Room {
             Context::Pushed(pushed) => pushed.bases.iter().map(|(name, _)| previous_of(self, name)).collect(),
             _ => Vec::new(),
         };
+        let asked_as = id.as_ref().or(parts.first().map(|part| &part.id)).cloned();
         let mut effect = false;
         let parts: Vec<Committed> = parts
             .into_iter()
@@ -471,7 +476,7 @@ impl Room {
             told_as.as_ref(),
             sequence,
             &parts,
-            Answer { taken, flights, effect },
+            Answer { taken, flights, id: asked_as, effect },
         );
         if self.observes(Observe::Commits) {
             let changes = parts.iter().map(|part| self.committed_change(part)).collect();
