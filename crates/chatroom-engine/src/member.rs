@@ -154,6 +154,8 @@ impl Member {
 pub(crate) struct Members {
     pub(crate) by_id: HashMap<ClientId, Member>,
     away: BTreeSet<(Time, ClientId)>,
+    /// When the last one left that held a topic or had pushed.
+    missed_at: Option<Time>,
 }
 
 impl Room {
@@ -183,13 +185,16 @@ impl Room {
     }
 
     /// A member's connection ended; what it had not sent on is not waited for.
-    pub(crate) fn part_from(&mut self, client: ClientId, connection: ConnectionId) {
+    pub(crate) fn part_from(&mut self, client: ClientId, connection: ConnectionId, held_topics: bool) {
         let Some(member) = self.members.by_id.get_mut(&client).filter(|member| member.connection == Some(connection))
         else {
             return;
         };
         member.connection = None;
         member.left_at = self.now;
+        if held_topics || member.last > 0 {
+            self.members.missed_at = Some(self.now);
+        }
         member.backlog.clear();
         self.members.away.insert((self.now, client));
         while self.members.away.len() > self.config.limits.sessions_kept {
@@ -217,7 +222,7 @@ impl Room {
     /// on its way is worth more than the room.
     pub(crate) fn awaits_until(&self) -> Option<Time> {
         let limits = &self.config.limits;
-        let (left_at, _) = self.members.away.last().filter(|_| self.clients() == 0 && self.topics.is_empty())?;
+        let left_at = self.members.missed_at.filter(|_| self.clients() == 0 && self.topics.is_empty())?;
         Some(left_at.after_ms(limits.history_ms.min(limits.session_ttl_ms))).filter(|until| *until > self.now)
     }
 

@@ -376,7 +376,7 @@ impl Room {
         if self.host == Some(connection) {
             self.host = None;
         }
-        self.part_from(session.client, connection);
+        self.part_from(session.client, connection, !session.subscriptions.is_empty());
         let was_client = session.is_client();
         if was_client {
             self.observe(|_| Observation::Disconnected { client: session.client });
