@@ -1,16 +1,12 @@
 // @ts-check
-/** Actions: what an application made of changes, their outcome, and their form on the wire. */
+/** Actions: what an application makes of changes, and their outcome. */
 
-import { apply, decode } from './change.js';
-import { ChatroomError, Rejected } from './code.js';
-import { shortest, toScalars } from './text.js';
-import { END, REBOUND } from './topic.js';
+import { ChatroomError } from './code.js';
+import { REBOUND } from './topic.js';
 
-/** @typedef {import('./change.js').Change} Change */
-/** @typedef {import('./replica.js').Part} Part */
-/** @typedef {import('./replica.js').Replica} Replica */
+/** @typedef {import('./code.js').Rejected} Rejected */
+/** @typedef {import('./replica.js').Accepted} Accepted */
 /** @typedef {import('./topic.js').PublicPart} PublicPart */
-/** @typedef {{ readonly sequence: number }} Accepted an action's place in the room's order */
 
 /**
  * The outcome of a change or of several together. Await it, or leave it: a rejection that nobody
@@ -27,10 +23,11 @@ export class Action {
   #awaited = false;
   #ignored;
 
-  /** @internal @param {number} id @param {(error: Rejected) => void} ignored told of a rejection that nobody awaits */
-  constructor(id, ignored) {
-    /** The id under which the room knows it. */
-    this.id = id;
+  /** Which of this client's actions it is: what listeners are told as `meta.action`. 0 if it was refused at once. */
+  id = 0;
+
+  /** @internal @param {(error: Rejected) => void} ignored told of a rejection that nobody awaits */
+  constructor(ignored) {
     this.#ignored = ignored;
     this.#outcome = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -69,9 +66,9 @@ export class Action {
     return 'Action';
   }
 
-  /** @internal @param {number} sequence */
-  accept(sequence) {
-    this.#resolve(Object.freeze({ sequence }));
+  /** @internal @param {Accepted} outcome */
+  accept(outcome) {
+    this.#resolve(outcome);
   }
 
   /** @internal @param {Rejected} error */
@@ -99,88 +96,4 @@ export function record(build) {
   }
   if (parts.length === 0) throw new ChatroomError('precondition', 'an action has at least one change');
   return parts;
-}
-
-/**
- * Whether the form of these changes on the wire depends on values that have not come yet.
- * @param {readonly PublicPart[]} parts
- * @param {Replica} replica
- */
-export function mustWait(parts, replica) {
-  return parts.some(({ topic, change }) => {
-    const entry = replica.entry(topic.name);
-    return entry?.status === 'loading' && entry.value === undefined && isRelative(topic.type, change);
-  });
-}
-
-/** @param {string} type @param {Change} change */
-function isRelative(type, change) {
-  if (type === 'string') return change.type === 'edit';
-  return type === 'list' && ['position', 'from', 'to'].some((field) => change[field] === END || change[field] < 0);
-}
-
-/**
- * The changes as the wire has them, checked as the server will check them: against the values that
- * they will meet.
- * @param {readonly PublicPart[]} parts
- * @param {number} id the action's
- * @param {Replica} replica
- * @returns {Part[]}
- */
-export function resolve(parts, id, replica) {
-  const { limits, client: by } = replica;
-  if (parts.length > limits.action_changes) {
-    throw new Rejected('too_big', `an action has at most ${limits.action_changes} changes, this one has ${parts.length}`);
-  }
-  /** @type {Map<string, any>} Values after the parts so far, where a later part needs them. */
-  const values = new Map();
-  return parts.map(({ topic, change }, index) => {
-    const { name, type } = topic;
-    try {
-      const { error } = topic;
-      if (error) throw error;
-      const value = values.has(name) ? values.get(name) : replica.expected(name);
-      const wire = decode(type, { ...absolute(type, value, change), id: parts.length > 1 ? `${id}/${index}` : id }, { limits, by });
-      if (value !== undefined) {
-        const again = parts.findIndex((other, at) => at > index && other.topic.name === name) >= 0;
-        const applied = apply(type, value, wire, { limits, by, dry: !again });
-        if (again) values.set(name, applied.value);
-      }
-      return { topic_name: name, change: wire };
-    } catch (error) {
-      throw rejected(error, name, change);
-    }
-  });
-}
-
-/**
- * The change with positions as the wire counts them.
- * @param {string} type @param {any} value @param {Change} change
- * @returns {Change}
- */
-function absolute(type, value, change) {
-  if (value === undefined) return change;
-  if (type === 'string' && change.type === 'edit') {
-    // Components of no length are left out: an application need not look for them.
-    const given = Array.isArray(change.components) ? change.components.filter((part) => part?.retain !== 0 && part?.delete !== 0) : change.components;
-    // Read before it is counted: what is no component has no length.
-    const { components } = decode('string', { type: 'edit', components: given }, { limits: READ, by: 0 });
-    return { ...change, components: shortest(toScalars(value, components)) };
-  }
-  if (type !== 'list') return change;
-  const resolved = { ...change };
-  for (const field of ['position', 'from', 'to']) {
-    if (resolved[field] === END) resolved[field] = value.length;
-    else if (resolved[field] < 0) resolved[field] += value.length;
-  }
-  return resolved;
-}
-
-/** The count of components is checked when they have their shortest form. */
-const READ = /** @type {any} */ ({ edit_components: Infinity, id_bytes: Infinity });
-
-/** @param {unknown} error @param {string} topicName @param {Change} change */
-function rejected(error, topicName, change) {
-  if (error instanceof ChatroomError) return new Rejected(error.code, error.reason, { topicName, change });
-  throw error;
 }

@@ -1,13 +1,12 @@
 // @ts-check
 /**
- * Changes: reading one under its topic's type, and applying it to a value. The same rules as in the
- * server, so that what it would refuse is refused here without asking.
+ * Changes: reading one under its topic's type, by the same rules as in the server, so that what it
+ * would refuse is refused here without asking.
  */
 
 import { ChatroomError } from './code.js';
 import { byteLength, isLonger } from './limits.js';
-import { edited, scalarCount, shortest, toUnits } from './text.js';
-import { byCodePoint, canonical, checkText, equal, plain } from './value.js';
+import { checkText, plain } from './value.js';
 
 /** @typedef {import('./limits.js').Limits} Limits */
 /** @typedef {import('./text.js').Component} Component */
@@ -16,49 +15,30 @@ import { byCodePoint, canonical, checkText, equal, plain } from './value.js';
  * One typed edit of one topic. `id` is its author's.
  * @typedef {{ readonly type: string, readonly id?: string | number, readonly [field: string]: any }} Change
  */
-/**
- * Whose change it is, what the server takes, whether the value may be changed in place, and whether
- * the change is only tried: the value stays as it is, and large ones are not copied.
- * @typedef {{ limits: Limits, by: number, owned?: boolean, dry?: boolean }} Context
- */
-/**
- * The value after a change, whether it is another, and the change as applications see it: text
- * counted in UTF-16 units.
- * @typedef {{ value: any, changed: boolean, change: Change }} Applied
- */
+/** Whose change it is, and what the server takes. @typedef {{ limits: Limits, by: number }} Context */
 
-/** @type {{ [K in TopicType]: { readonly zero: any, readonly changes: Record<string, readonly Field[]> } }} */
-const TYPES = {
-  generic: { zero: null, changes: { set: ['value'] } },
-  string: {
-    zero: '',
-    changes: { set: ['text'], edit: ['components'], insert: ['position', 'insertion'], delete: ['position', 'deletion'] },
-  },
-  int: { zero: 0, changes: { set: ['integer'], add: ['integer'] } },
-  float: { zero: 0, changes: { set: ['number'], add: ['number'] } },
-  bool: { zero: false, changes: { set: ['flag'] } },
+/** @type {Record<TopicType, Record<string, readonly Field[]>>} */
+const CHANGES = {
+  generic: { set: ['value'] },
+  string: { set: ['text'], edit: ['components'], insert: ['position', 'insertion'], delete: ['position', 'deletion'] },
+  int: { set: ['integer'], add: ['integer'] },
+  float: { set: ['number'], add: ['number'] },
+  bool: { set: ['flag'] },
   list: {
-    zero: Object.freeze([]),
-    changes: {
-      set: ['array'], insert: ['position', 'item'], pop: ['position'], set_item: ['position', 'item'], move: ['from', 'to'],
-    },
+    set: ['array'], insert: ['position', 'item'], pop: ['position'], set_item: ['position', 'item'], move: ['from', 'to'],
   },
-  set: { zero: Object.freeze([]), changes: { set: ['array'], append: ['item'], remove: ['item'] } },
+  set: { set: ['array'], append: ['item'], remove: ['item'] },
   dict: {
-    zero: Object.freeze(Object.create(null)),
-    changes: {
-      set: ['object'], add: ['key', 'value'], put: ['key', 'value'], ensure: ['key', 'value'],
-      change_value: ['key', 'value'], pop: ['key'],
-    },
+    set: ['object'], add: ['key', 'value'], put: ['key', 'value'], ensure: ['key', 'value'], change_value: ['key', 'value'], pop: ['key'],
   },
-  event: { zero: null, changes: { emit: ['args'] } },
-  presence: { zero: Object.freeze(Object.create(null)), changes: { put: ['own', 'entry'], pop: ['own'] } },
+  event: { emit: ['args'] },
+  presence: { put: ['own', 'entry'], pop: ['own'] },
 };
 
 /** @typedef {'value' | 'text' | 'integer' | 'number' | 'flag' | 'array' | 'object' | 'entry' | 'own' | 'position' | 'from' | 'to' | 'item' | 'key' | 'args' | 'components' | 'insertion' | 'deletion'} Field */
 
 /** The names of all topic types. */
-export const TOPIC_TYPES = /** @type {readonly TopicType[]} */ (Object.freeze(Object.keys(TYPES)));
+export const TOPIC_TYPES = /** @type {readonly TopicType[]} */ (Object.freeze(Object.keys(CHANGES)));
 
 /**
  * Reads a change in the form of the wire and gives a copy with just the fields it has.
@@ -74,7 +54,7 @@ export function decode(type, change, context) {
   const read = {};
   if (id !== undefined && id !== null) read.id = decodeId(id, context.limits);
   if (typeof kind !== 'string') throw bad('the field type must be a string');
-  const { changes } = TYPES[type];
+  const changes = CHANGES[type];
   // What a presence change is about is checked before what it is.
   if (type === 'presence') FIELDS.own(change, context, read);
   if (!Object.hasOwn(changes, kind)) {
@@ -223,203 +203,4 @@ function decodeComponent(component) {
   const count = integer(component[named[0]], named[0]);
   if (count < 1) throw new ChatroomError('out_of_range', `${named[0]} must be at least 1`);
   return named[0] === 'retain' ? { retain: count } : { delete: count };
-}
-
-/**
- * A value as the server sent it, in the form that `apply` works on: dicts without a prototype, so
- * that every key is data.
- * @param {TopicType} type
- * @param {any} value
- */
-export function load(type, value) {
-  return type === 'dict' || type === 'presence' ? Object.assign(Object.create(null), value) : value;
-}
-
-/**
- * The value that a topic of the type begins with.
- * @param {TopicType} type
- */
-export function zero(type) {
-  return TYPES[type].zero;
-}
-
-/**
- * Applies a change that was read, or refuses it and leaves the value as it was.
- * @param {TopicType} type
- * @param {any} value
- * @param {Change} change
- * @param {Context} context
- * @returns {Applied}
- */
-export function apply(type, value, change, context) {
-  const result = APPLY[type](value, change, context);
-  return { change, ...result };
-}
-
-/** @typedef {(value: any, change: Change, context: Context) => { value: any, changed: boolean, change?: Change }} Apply */
-
-/** @param {any} old @param {any} value */
-const replaced = (old, value) => ({ value, changed: !equal(old, value) });
-
-/** @type {Record<TopicType, Apply>} */
-const APPLY = {
-  generic: (old, { value }) => replaced(old, value),
-  bool: (old, { value }) => replaced(old, value),
-  event: (old) => ({ value: old, changed: false }),
-
-  int: (old, { type, value }) => {
-    const sum = type === 'add' ? old + value : value;
-    if (!Number.isSafeInteger(sum)) throw new ChatroomError('out_of_range', `${sum} lies beyond 2^53 - 1`);
-    return replaced(old, sum);
-  },
-
-  float: (old, { type, value }) => {
-    const sum = type === 'add' ? old + value : value;
-    if (!Number.isFinite(sum)) throw new ChatroomError('not_finite', 'the sum is larger than any double');
-    return replaced(old, sum === 0 ? 0 : sum);
-  },
-
-  string: (old, change, { limits }) => {
-    if (change.type === 'set') {
-      checkScalars(scalarCount(change.value), limits);
-      return replaced(old, change.value);
-    }
-    const units = toUnits(old, componentsOf(old, change));
-    // A text of so many units cannot have too many scalar values.
-    const value = edited(old, units);
-    if (value.length > limits.text_scalars) checkScalars(scalarCount(value), limits);
-    const components = shortest(units);
-    return { value, changed: value !== old, change: { ...change, type: 'edit', components } };
-  },
-
-  list: (old, change, { limits, owned, dry }) => {
-    const { type, position = 0, item, from = 0, to = 0 } = change;
-    if (type === 'set') {
-      checkItems(change.value.length, limits);
-      return replaced(old, [...change.value]);
-    }
-    for (const at of type === 'move' ? [from, to] : [position]) {
-      if (at > old.length - (type === 'insert' ? 0 : 1)) {
-        throw new ChatroomError('out_of_range', `position ${at} is past the end of a list of ${old.length}`);
-      }
-    }
-    if (type === 'insert') checkItems(old.length + 1, limits);
-    if (dry) return { value: old, changed: true };
-    const value = owned ? old : [...old];
-    let changed = true;
-    if (type === 'insert') value.splice(position, 0, item);
-    else if (type === 'pop') value.splice(position, 1);
-    else if (type === 'set_item') {
-      changed = !equal(old[position], item);
-      value[position] = item;
-    } else {
-      changed = from !== to;
-      value.splice(to, 0, ...value.splice(from, 1));
-    }
-    return { value, changed };
-  },
-
-  set: (old, change, { limits, owned, dry }) => {
-    if (change.type === 'set') {
-      const byText = new Map(change.value.map((/** @type {any} */ item) => [canonical(item), item]));
-      checkItems(byText.size, limits);
-      return replaced(old, [...byText].sort(([a], [b]) => byCodePoint(a, b)).map(([, item]) => item));
-    }
-    const { at, there } = find(old, change.item);
-    if (there === (change.type === 'append')) return { value: old, changed: false };
-    if (!there) checkItems(old.length + 1, limits);
-    if (dry) return { value: old, changed: true };
-    const value = owned ? old : [...old];
-    if (there) value.splice(at, 1);
-    else value.splice(at, 0, change.item);
-    return { value, changed: true };
-  },
-
-  dict: (old, change, { limits, owned, dry }) => {
-    const { type, key } = change;
-    if (type === 'set') {
-      const value = load('dict', change.value);
-      checkItems(Object.keys(value).length, limits);
-      return replaced(old, value);
-    }
-    const there = key in old;
-    if (type === 'add' && there) {
-      throw new ChatroomError('key_exists', `the key ${JSON.stringify(key)} is there already; put writes it anyway`);
-    }
-    if ((type === 'change_value' || type === 'pop') && !there) {
-      throw new ChatroomError('no_such_key', `the key ${JSON.stringify(key)} is not there`);
-    }
-    if (dry || (type === 'ensure' && there)) return { value: old, changed: false };
-    // Counting the keys of a large dict costs more than the change; the server counts anyway.
-    return entry(old, key, type === 'pop' ? undefined : change.value, owned);
-  },
-
-  presence: (old, change, { by, owned, dry }) => {
-    const key = change.key ?? String(by);
-    const told = { ...change, key };
-    if (dry || (change.type === 'pop' && !(key in old))) return { value: old, changed: false, change: told };
-    return { ...entry(old, key, change.type === 'pop' ? undefined : change.value, owned), change: told };
-  },
-};
-
-/**
- * Writes one key of a dict, or takes it out.
- * @param {Record<string, any>} old @param {string} key @param {any} item @param {boolean} [owned]
- */
-function entry(old, key, item, owned) {
-  const changed = item === undefined || !(key in old) || !equal(old[key], item);
-  const value = owned ? old : Object.assign(Object.create(null), old);
-  if (item === undefined) delete value[key];
-  else value[key] = item;
-  return { value, changed };
-}
-
-/**
- * Where an item of a set is or belongs: sets are kept in the order of their items' canonical texts.
- * @param {readonly any[]} items @param {any} item
- */
-function find(items, item) {
-  const wanted = canonical(item);
-  let [at, end] = [0, items.length];
-  while (at < end) {
-    const middle = (at + end) >> 1;
-    const order = byCodePoint(canonical(items[middle]), wanted);
-    if (order === 0) return { at: middle, there: true };
-    if (order < 0) at = middle + 1;
-    else end = middle;
-  }
-  return { at, there: false };
-}
-
-/** @param {string} old @param {Change} change @returns {Component[]} */
-function componentsOf(old, { type, components, position, insertion, deletion }) {
-  if (type === 'edit') return components;
-  const there = position > 0 ? [{ retain: position }] : [];
-  if (type === 'insert') return [...there, { insert: insertion }];
-  const count = scalarCount(deletion);
-  const [, gone] = count > 0 ? toUnits(old, [{ retain: position }, { delete: count }]) : [];
-  if (gone) {
-    const [start] = toUnits(old, [{ retain: position }]);
-    const at = /** @type {{ retain: number }} */ (start).retain;
-    const stands = old.slice(at, at + /** @type {{ delete: number }} */ (gone).delete);
-    if (stands !== deletion) {
-      throw new ChatroomError('precondition', `at position ${position} stands ${JSON.stringify(stands.slice(0, 20))}, not ${JSON.stringify(deletion.slice(0, 20))}`);
-    }
-    return [...there, { delete: count }];
-  }
-  return there;
-}
-
-/** @param {number} scalars @param {Limits} limits */
-function checkScalars(scalars, limits) {
-  if (scalars > limits.text_scalars) {
-    throw new ChatroomError('too_big', `a text has at most ${limits.text_scalars} scalar values, this would have ${scalars}`);
-  }
-}
-
-/** @param {number} items @param {Limits} limits */
-function checkItems(items, limits) {
-  if (items > limits.items) {
-    throw new ChatroomError('too_big', `a topic has at most ${limits.items} entries, this would have ${items}`);
-  }
 }

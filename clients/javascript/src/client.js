@@ -1,21 +1,21 @@
 // @ts-check
 /** The client of a room: what an application holds, and what ties all parts together. */
 
-import { Action, mustWait, record, resolve } from './action.js';
+import { Action, record } from './action.js';
 import { TOPIC_TYPES } from './change.js';
 import { ChatroomError, CODES, ConnectionError, Rejected } from './code.js';
 import { encode } from './codec.js';
 import { Connection } from './connection.js';
 import { Delivery } from './delivery.js';
 import * as kinds from './kinds.js';
-import { checkName, limitsFrom } from './limits.js';
+import { checkName } from './limits.js';
 import { Entries, PresenceTopic } from './presence.js';
 import { Queue } from './queue.js';
 import { Replica } from './replica.js';
 import { Calls, Provided } from './service.js';
 import { ENVIRONMENT, socketUrl } from './socket.js';
 import { Subscription } from './subscription.js';
-import { SUBSCRIPTION } from './topic.js';
+import { plain } from './value.js';
 
 /** @typedef {import('./change.js').TopicType} TopicType */
 /** @typedef {import('./codec.js').Message} Message */
@@ -24,7 +24,6 @@ import { SUBSCRIPTION } from './topic.js';
 /** @typedef {import('./connection.js').TokenProvider} TokenProvider */
 /** @typedef {import('./limits.js').Limits} Limits */
 /** @typedef {import('./replica.js').Notification} Notification */
-/** @typedef {import('./replica.js').Part} Part */
 /** @typedef {import('./service.js').Registration} Registration */
 /** @typedef {import('./socket.js').Environment} Environment */
 /** @typedef {import('./topic.js').PublicPart} PublicPart */
@@ -38,7 +37,7 @@ import { SUBSCRIPTION } from './topic.js';
  * @property {string} [version] of the application
  * @property {{ minMs?: number, maxMs?: number }} [backoff] between attempts to connect: 100 and 10,000
  * @property {number} [connectTimeoutMs] for the token callback, and again for the connection: 10,000
- * @property {number} [queueLimit] how many changes and calls may wait to be sent: 10,000
+ * @property {number} [queueLimit] how many actions may be without an outcome, and how many calls may wait: 10,000
  * @property {Partial<Environment>} [environment] for tests and unusual runtimes
  */
 
@@ -54,9 +53,12 @@ import { SUBSCRIPTION } from './topic.js';
  * @property {unknown} error the server complained of what no promise stands for, or a listener threw
  * @property {{ readonly code: number, readonly reason: string, readonly reconnect: string }} goodbye the server is about to close
  * @property {Gap} gap
+ * @property {History} history what is unsaved, or can be undone or redone, is something else
  */
 /** @typedef {{ listener: (told: any) => unknown, removed: boolean }} Listening */
-/** @typedef {{ actions: readonly Action[], parts: readonly Part[], entry?: string }} Flying an action without an outcome */
+/** An action without an outcome, the topics that it keeps, and the one whose entry it puts. @typedef {{ action: Action, held: readonly Subscription[], entry: string | undefined }} Flying */
+/** @typedef {{ readonly unsaved: number, readonly canUndo: boolean, readonly canRedo: boolean }} History */
+/** @typedef {{ tracked?: boolean }} ActionOptions `tracked`: whether undo takes it back, as it does unless told otherwise */
 
 /** So long a topic stays subscribed after its last handle: a component that is mounted again finds it. */
 const GRACE_MS = 50;
@@ -79,7 +81,7 @@ export function connect(url, options) {
 export class Client {
   #connection;
   #environment;
-  #replica = new Replica();
+  #replica;
   #delivery = new Delivery((error) => this.#report(error));
   #queue;
   #entries = new Entries();
@@ -92,12 +94,14 @@ export class Client {
   #state = Object.freeze({ state: 'connecting', code: 0, reason: '' });
   /** @type {Map<string, Subscription>} */
   #subscriptions = new Map();
-  /** @type {Map<number | string, Flying>} */
+  /** @type {Map<number, Flying>} */
   #flying = new Map();
+  /** @type {History} As listeners were told. */
+  #history = Object.freeze({ unsaved: 0, canUndo: false, canRedo: false });
+  /** Groups that were begun, and how many of them have not ended. */
+  #groups = { count: 0, depth: 0 };
   /** @type {Map<keyof Events, Listening[]>} */
   #listeners = new Map();
-  /** @type {Set<Action>} */
-  #unsettled = new Set();
 
   /** @param {string | URL} [url] @param {Options} [options] */
   constructor(url, options = {}) {
@@ -106,6 +110,7 @@ export class Client {
     this.url = socketUrl(url);
     this.#environment = { ...ENVIRONMENT, ...options.environment };
     this.#queue = new Queue(queueLimit);
+    this.#replica = new Replica(queueLimit);
     /** @type {import('./service.js').Home} */
     const home = {
       send: (type, content) => this.#send(type, content),
@@ -123,6 +128,7 @@ export class Client {
     this.#connection = new Connection(
       { url: this.url, client: { name, version }, token, backoff: { minMs, maxMs }, connectTimeoutMs, environment: this.#environment },
       {
+        hello: () => this.#replica.hello(),
         online: (hello) => this.#greeted(hello),
         receive: (message) => this.#receive(message),
         lost: (error, forGood) => this.#lost(error, forGood ? 'closed' : 'connection_lost'),
@@ -133,7 +139,7 @@ export class Client {
     this.#connection.start();
   }
 
-  /** This client's id in the room; another after each reconnection, 0 before the first connection. */
+  /** This client's id in the room, which outlives connections as long as the server remembers it; 0 before the first connection. */
   get id() {
     return this.#replica.client;
   }
@@ -158,9 +164,27 @@ export class Client {
     return this.#gaps;
   }
 
-  /** How many actions have no outcome yet. */
+  /**
+   * How many actions have no outcome yet. A page that is left now may lose them: ask before it is, in
+   * a `beforeunload` listener, while this is above 0.
+   */
+  get unsaved() {
+    return this.#replica.unsaved;
+  }
+
+  /** The same as `unsaved`. */
   get unsettled() {
-    return this.#unsettled.size;
+    return this.unsaved;
+  }
+
+  /** Whether there is something to undo. */
+  get canUndo() {
+    return this.#replica.can('undo');
+  }
+
+  /** Whether there is something to redo. */
+  get canRedo() {
+    return this.#replica.can('redo');
   }
 
   /**
@@ -169,7 +193,7 @@ export class Client {
    */
   get holdings() {
     let holdings = this.#replica.size + this.#entries.size + this.#calls.size + this.#provided.size + this.#queue.length;
-    holdings += this.#flying.size + this.#unsettled.size;
+    holdings += this.#flying.size;
     for (const subscription of this.#subscriptions.values()) holdings += 1 + subscription.listened;
     return holdings;
   }
@@ -264,10 +288,11 @@ export class Client {
     subscription.references += 1;
     // Asking for a topic that was refused or deleted is to try again.
     if (subscription.error) {
-      this.#ask(subscription);
+      this.#replica.open(name, type);
       subscription.turned();
+      this.#pump();
     }
-    const make = (/** @type {PublicPart} */ part) => this.#submit([part]);
+    const make = (/** @type {PublicPart} */ part) => this.#submit([part], {});
     const release = () => this.#release(subscription);
     if (type === 'presence') {
       return new PresenceTopic(subscription, make, release, () => ({ client: this.id, entries: this.#entries }));
@@ -277,22 +302,11 @@ export class Client {
 
   /** @param {string} name @param {TopicType} type */
   #subscribe(name, type) {
-    const subscription = new Subscription(name, type, this.#replica, this.#delivery);
+    const subscription = new Subscription(name, type, this.#replica, this.#delivery, this.#environment);
     this.#subscriptions.set(name, subscription);
-    this.#ask(subscription);
+    this.#replica.open(name, type);
+    this.#pump();
     return subscription;
-  }
-
-  /** Wants the topic, from the beginning. @param {Subscription} subscription */
-  #ask({ name, type }) {
-    this.#replica.want(name, type);
-    if (this.#online) this.#sendSubscribe(name, type);
-  }
-
-  /** @param {string} name @param {TopicType} type */
-  #sendSubscribe(name, type) {
-    this.#replica.asked(name);
-    this.#send('subscribe', { topic_name: name, type });
   }
 
   /** @param {Subscription} subscription */
@@ -304,23 +318,54 @@ export class Client {
 
   /** @param {Subscription} subscription */
   #unsubscribe({ name }) {
-    if (this.#entries.get(name) !== undefined) this.#putEntry(name, undefined, []);
-    for (const action of this.#entries.drop(name)) action.reject(new Rejected('closed', `the last handle to ${name} was closed`, { topicName: name }));
+    if (this.#entries.get(name) !== undefined) {
+      this.#entries.set(name, undefined);
+      this.#replica.act([{ topic_name: name, change: { type: 'pop' } }], { tracked: false, latest: !this.#online }, 0);
+    }
+    for (const action of this.#entries.takeLost(name)) action.reject(new Rejected('closed', `the last handle to ${name} was closed`, { topicName: name }));
     this.#subscriptions.delete(name);
-    this.#replica.drop(name);
-    if (this.#online) this.#send('unsubscribe', { topic_name: name });
+    this.#replica.release(name);
+    this.#pump();
   }
 
   /**
    * Makes several changes together or not at all:
    * `room.action('move a card', (tx) => { tx(left).pop(3); tx(right).push(card); })`
-   * @param {string} name for people who read about it
-   * @param {(tx: <H extends import('./topic.js').Topic<any>>(topic: H) => import('./type.js').ChangesOf<H>) => void} build
+   * @typedef {(tx: <H extends import('./topic.js').Topic<any>>(topic: H) => import('./type.js').ChangesOf<H>) => void} Build
+   * @overload @param {string} name for people who read about it @param {Build} build @param {ActionOptions} [options] @returns {Action}
+   * @overload @param {Build} build @param {ActionOptions} [options] @returns {Action}
+   * @param {string | Build} name @param {Build | ActionOptions} [build] @param {ActionOptions} [options]
    * @returns {Action}
    */
-  action(name, build) {
-    if (typeof name !== 'string') throw new TypeError('an action has a name and a function');
-    return this.#submit(record(build));
+  action(name, build, options) {
+    if (typeof name === 'function') return this.#submit(record(name), /** @type {ActionOptions} */ (build) ?? {});
+    if (typeof name !== 'string' || typeof build !== 'function') throw new TypeError('an action has a function, and a name before it or none');
+    return this.#submit(record(build), options ?? {});
+  }
+
+  /**
+   * Takes back what is left of this client's last action, and nothing that others wrote since. While
+   * something is on its way, a moment later.
+   */
+  undo() {
+    this.#replica.turn('undo');
+    this.#pump();
+  }
+
+  /** Does again what was undone last. */
+  redo() {
+    this.#replica.turn('redo');
+    this.#pump();
+  }
+
+  /** What is done from now on is undone together, such as the steps of dragging something. Groups may stand in groups; the outermost counts. */
+  beginGroup() {
+    if (this.#groups.depth++ === 0) this.#groups.count += 1;
+  }
+
+  /** Ends the group. */
+  endGroup() {
+    this.#groups.depth = Math.max(0, this.#groups.depth - 1);
   }
 
   /**
@@ -374,164 +419,88 @@ export class Client {
     this.#connection.send(encode({ type, content }, this.limits));
   }
 
-  /** @param {readonly PublicPart[]} parts @returns {Action} */
-  #submit(parts) {
-    const action = new Action(++this.#lastId, (error) => this.#ignored(error));
-    this.#unsettled.add(action);
+  /** @param {readonly PublicPart[]} parts @param {ActionOptions} options @returns {Action} */
+  #submit(parts, { tracked }) {
+    const action = new Action((error) => this.#ignored(error));
     try {
       if (this.state === 'closed') throw this.#closedError();
       for (const { topic } of parts) if (topic.closed) throw new ChatroomError('closed', `this handle to ${topic.name} was closed`);
-      this.#make(action, parts);
+      this.#make(action, parts, tracked);
     } catch (error) {
       if (!(error instanceof ChatroomError)) throw error;
-      this.#reject(action, error);
+      action.reject(error instanceof Rejected ? error : new Rejected(error.code, error.reason));
     }
+    this.#pump();
     return action;
   }
 
-  /** @param {Action} action @param {readonly PublicPart[]} parts */
-  #make(action, parts) {
-    const [{ topic, change }] = parts;
-    const blocked = this.#queue.length > 0 && this.#online;
-    // Only what stands at the end counts of an entry, so entries do not queue.
+  /** @param {Action} action @param {readonly PublicPart[]} parts @param {boolean} [tracked] */
+  #make(action, parts, tracked) {
+    const made = parts.map(({ topic: { name }, change }) => ({ topic_name: name, change }));
+    const [{ topic }] = parts;
     const entry = parts.length === 1 && topic.type === 'presence' ? topic.name : undefined;
-    /** @type {Part[] | undefined} */
-    let made = blocked || mustWait(parts, this.#replica) ? undefined : resolve(parts, action.id, this.#replica);
-    if (entry !== undefined) {
-      const [{ change: wire }] = made ?? resolve(parts, action.id, this.#replica);
-      return this.#putEntry(entry, change.type === 'put' ? wire.value : undefined, [action]);
+    const group = this.#groups.depth > 0 ? this.#groups.count : undefined;
+    // Only the last entry counts, so those that are made offline do not pile up.
+    const latest = entry !== undefined && !this.#online;
+    action.id = this.#replica.act(made, { tracked, group, latest }, this.#environment.now());
+    for (const { topic, change } of parts) {
+      if (topic.type === 'presence') this.#entries.set(topic.name, change.type === 'put' ? plain(change.value) : undefined);
     }
-    if (made) this.#replica.pend(action.id, made);
-    // What waits for its topic to load keeps the topic.
-    const held = made ? [] : parts.map(({ topic }) => topic[SUBSCRIPTION]);
+    // What has no outcome yet keeps its topics.
+    const held = parts.flatMap(({ topic }) => this.#subscriptions.get(topic.name) ?? []);
     for (const subscription of held) subscription.references += 1;
-    const letGo = () => {
-      for (const subscription of held.splice(0)) this.#release(subscription);
-    };
-    const fail = (/** @type {ChatroomError} */ error) => {
-      letGo();
-      this.#flying.delete(action.id);
-      this.#replica.settle(action.id);
-      this.#reject(action, error);
-    };
-    this.#queue.add({
-      ready: () => this.#online && (made !== undefined || !mustWait(parts, this.#replica)),
-      send: () => {
-        try {
-          if (!made) {
-            made = resolve(parts, action.id, this.#replica);
-            this.#replica.pend(action.id, made);
-          }
-          this.#flying.set(action.id, { actions: [action], parts: made });
-          const alone = made.length === 1;
-          this.#send(alone ? 'update' : 'action', alone ? { ...made[0] } : { action_id: action.id, changes: made });
-          this.#noteEntries(parts, made);
-          letGo();
-        } catch (error) {
-          if (!(error instanceof ChatroomError)) throw error;
-          fail(error);
-        }
-      },
-      fail,
-    });
+    this.#flying.set(action.id, { action, held, entry });
+  }
+
+  /** Sends what may be sent, and tells what there is to tell. */
+  #pump() {
+    this.#hear();
+    if (this.#online) for (const { type, content } of this.#replica.messages()) this.#send(type, content);
     this.#queue.flush();
   }
 
-  /** Entries that go with an action are put again after a reconnection as well. @param {readonly PublicPart[]} parts @param {readonly Part[]} made */
-  #noteEntries(parts, made) {
-    parts.forEach(({ topic, change }, index) => {
-      if (topic.type === 'presence') this.#entries.set(topic.name, change.type === 'put' ? made[index].change.value : undefined);
-    });
-  }
-
-  /** Sends the own entry of a presence topic, now or on the next connection. @param {string} name @param {any} value @param {readonly Action[]} actions */
-  #putEntry(name, value, actions) {
-    if (this.#online) {
-      const id = actions.length === 1 ? actions[0].id : ++this.#lastId;
-      const change = value === undefined ? { type: 'pop', id } : { type: 'put', id, value };
-      const parts = [{ topic_name: name, change }];
-      this.#replica.pend(id, parts);
-      this.#flying.set(id, { actions, parts, entry: name });
-      try {
-        this.#send('update', { topic_name: name, change });
-      } catch (error) {
-        this.#replica.settle(id);
-        this.#flying.delete(id);
-        for (const action of actions) this.#reject(action, /** @type {ChatroomError} */ (error));
-        return;
-      }
-    } else if (actions.length > 0) {
-      this.#entries.wait(name, actions);
+  /** Tells what the replica has to tell. */
+  #hear() {
+    for (let told = this.#replica.told(); told.length > 0; told = this.#replica.told()) {
+      for (const notification of told) this.#notify(notification);
     }
-    this.#entries.set(name, value);
-  }
-
-  /** @param {Action} action @param {ChatroomError} error */
-  #reject(action, error) {
-    this.#unsettled.delete(action);
-    action.reject(error instanceof Rejected ? error : new Rejected(error.code, error.reason));
   }
 
   /** @param {Record<string, any>} hello */
   #greeted(hello) {
-    this.#replica.online(hello.id, limitsFrom(hello.limits));
     this.#online = true;
-    for (const [name, { type, status }] of [...this.#replica.topics()]) {
-      // A topic that was deleted comes back only when somebody asks for it.
-      if (status === 'removed') continue;
-      // One that was refused is a new question.
-      if (status === 'denied') {
-        this.#replica.want(name, type);
-        this.#subscriptions.get(name)?.turned();
-      }
-      this.#sendSubscribe(name, type);
-    }
+    this.#replica.receive({ type: 'hello', content: hello });
+    this.#hear();
+    this.#restore();
+    this.#pump();
     this.#provided.online();
-    for (const { name, value, actions } of this.#entries.take()) this.#putEntry(name, value, actions);
+  }
+
+  /** Puts the own entries again, which went with the connection. */
+  #restore() {
+    for (const [name, value] of this.#entries.all()) {
+      let put = [...this.#flying.values()].findLast(({ entry }) => entry === name)?.action;
+      if (!put) {
+        put = new Action(() => {});
+        put.id = this.#replica.act([{ topic_name: name, change: { type: 'put', value } }], { tracked: false }, 0);
+        this.#flying.set(put.id, { action: put, held: [], entry: name });
+      }
+      for (const lost of this.#entries.takeLost(name)) void put.then((accepted) => lost.accept(accepted), (error) => lost.reject(error));
+    }
   }
 
   /** @param {Message} message */
   #receive(message) {
-    const { type, content } = message;
-    const notifications = this.#replica.receive(message);
-    if (type === 'accepted' || type === 'reject_update') this.#outcome(type, content);
-    else if (type === 'error') this.#complaint(message);
+    this.#replica.receive(message);
+    if (message.type === 'error') this.#complaint(message);
     else if (!this.#provided.receive(message)) this.#calls.receive(message);
-    for (const notification of notifications) this.#notify(notification);
-    this.#queue.flush();
+    this.#pump();
     this.#delivery.run();
-  }
-
-  /** @param {string} type @param {Record<string, any>} content */
-  #outcome(type, content) {
-    const id = content.id ?? content.action_id ?? content.change?.id;
-    const flying = this.#flying.get(id);
-    this.#flying.delete(id);
-    for (const action of flying?.actions ?? []) {
-      if (type === 'accepted') {
-        this.#unsettled.delete(action);
-        action.accept(content.sequence);
-      } else {
-        const { topic_name: topicName, change, code, reason, retryable } = content;
-        this.#reject(action, new Rejected(code, reason, { topicName, change, retryable }));
-      }
-    }
-    // An entry that the server does not take would be refused on every connection to come.
-    if (flying?.entry !== undefined && type === 'reject_update' && !this.#stillPuts(flying.entry)) this.#entries.set(flying.entry, undefined);
-  }
-
-  /** Whether a later entry is on its way. @param {string} name */
-  #stillPuts(name) {
-    return [...this.#flying.values()].some(({ entry }) => entry === name);
   }
 
   /** @param {Message} message */
   #complaint(message) {
     const { code, reason, in_reply_to: about } = message.content;
-    if (about?.type === 'action' && this.#flying.has(about.action_id)) {
-      this.#replica.settle(about.action_id);
-      return this.#outcome('reject_update', { action_id: about.action_id, code, reason });
-    }
     if (this.#provided.receive(message) || this.#calls.receive(message)) return;
     // A topic that is refused has its status for that.
     if (about?.type === 'subscribe' && this.#subscriptions.has(about.topic_name)) return;
@@ -541,6 +510,8 @@ export class Client {
 
   /** @param {Notification} notification */
   #notify(notification) {
+    if (notification.kind === 'history') return this.#turnedHistory();
+    if (notification.kind === 'settled') return this.#settled(notification.action, notification.outcome);
     const { name } = notification;
     const subscription = this.#subscriptions.get(name);
     if (!subscription) return;
@@ -548,25 +519,40 @@ export class Client {
     if (notification.kind === 'status') return subscription.turned();
     this.#gaps += 1;
     this.#tell('gap', { topicName: name, known: notification.known, previous: notification.previous });
-    this.#send('unsubscribe', { topic_name: name });
-    this.#sendSubscribe(name, subscription.type);
+  }
+
+  /** @param {number} id @param {import('./replica.js').Accepted | Rejected} outcome */
+  #settled(id, outcome) {
+    const flying = this.#flying.get(id);
+    if (!flying) return;
+    this.#flying.delete(id);
+    const { action, held, entry } = flying;
+    const isWanted = entry !== undefined && this.#subscriptions.has(entry) && this.#entries.get(entry) !== undefined;
+    if (!(outcome instanceof Rejected)) action.accept(outcome);
+    // An entry is put again, and that is as good as having been put before.
+    else if (isWanted && outcome.code === CODES.connection_lost) this.#entries.lose(entry, action);
+    else action.reject(outcome);
+    // One that the server does not take would be refused on every connection to come.
+    if (outcome instanceof Rejected && entry !== undefined && !outcome.maybeExecuted && !this.#replica.touches(entry)) this.#entries.set(entry, undefined);
+    for (const subscription of held) this.#release(subscription);
+  }
+
+  #turnedHistory() {
+    const { unsaved, canUndo, canRedo } = this;
+    const before = this.#history;
+    if (unsaved === before.unsaved && canUndo === before.canUndo && canRedo === before.canRedo) return;
+    this.#history = Object.freeze({ unsaved, canUndo, canRedo });
+    this.#tell('history', this.#history);
   }
 
   /** @param {ConnectionError} error @param {'closed' | 'connection_lost'} code */
   #lost(error, code) {
     this.#online = false;
-    const reason = `the connection was lost before the outcome was known (${error.reason})`;
-    const lost = new ChatroomError(code, reason);
-    for (const [id, { actions, parts: [{ topic_name: topicName, change }], entry }] of [...this.#flying]) {
-      this.#replica.settle(id);
-      this.#flying.delete(id);
-      // Entries are put again, and that is as good as having been put before.
-      if (entry !== undefined && this.#subscriptions.has(entry)) this.#entries.wait(entry, actions);
-      else for (const action of actions) this.#reject(action, new Rejected(code, reason, { topicName, change, maybeExecuted: true }));
-    }
+    const lost = new ChatroomError(code, `the connection was lost before the outcome was known (${error.reason})`);
+    this.#replica.disconnect();
     this.#calls.fail(lost);
     this.#provided.offline(lost);
-    for (const notification of this.#replica.offline()) this.#notify(notification);
+    this.#pump();
   }
 
   /** @param {ConnectionState} state */
@@ -583,10 +569,9 @@ export class Client {
     this.#queue.fail(error);
     this.#calls.fail(error);
     this.#provided.close(error);
-    for (const { name, actions } of this.#entries.take()) {
-      this.#entries.drop(name);
-      for (const action of actions) this.#reject(action, error);
-    }
+    for (const [name] of this.#subscriptions) for (const action of this.#entries.takeLost(name)) action.reject(new Rejected(error.code, error.reason));
+    this.#replica.close(error);
+    this.#pump();
     for (const subscription of this.#subscriptions.values()) {
       this.#environment.clearTimeout(subscription.grace);
       subscription.end(error);

@@ -41,6 +41,7 @@ export const CODES = Object.freeze({
   hello_expected: 219,
   unsupported: 220,
   unknown_change: 221,
+  stale_base: 222,
   forbidden: 300,
   unauthenticated: 301,
   topic_deleted: 400,
@@ -93,7 +94,7 @@ export class Rejected extends ChatroomError {
   /**
    * @param {number | CodeName} code
    * @param {string} reason
-   * @param {{ topicName?: string, change?: Change, maybeExecuted?: boolean, retryable?: boolean }} [about]
+   * @param {{ topicName?: string, change?: Change, changes?: readonly { readonly topicName: string, readonly change: Change }[], maybeExecuted?: boolean, retryable?: boolean }} [about]
    */
   constructor(code, reason, about = {}) {
     super(code, reason);
@@ -101,6 +102,8 @@ export class Rejected extends ChatroomError {
     this.topicName = about.topicName;
     /** @type {Change | undefined} The change that failed. */
     this.change = about.change;
+    /** All changes of the action as they were by then, positions as the wire counts them; empty if it is one that failed here. */
+    this.changes = about.changes ?? [];
     /** Whether it may have been made all the same: the connection was lost before the answer. */
     this.maybeExecuted = about.maybeExecuted ?? false;
     this.#retryable = about.retryable;

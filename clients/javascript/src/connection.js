@@ -33,6 +33,7 @@ import { DEFAULT_LIMITS } from './limits.js';
  */
 /**
  * @typedef {object} Owner
+ * @property {() => Record<string, any>} hello what the hello says of a session to go on with
  * @property {(hello: Record<string, any>) => void} online the server has said hello
  * @property {(message: Message) => void} receive
  * @property {(error: ConnectionError, forGood: boolean) => void} lost the connection was online and is not any more
@@ -179,9 +180,9 @@ export class Connection {
     }
   }
 
-  /** The first message. A session to resume will be named here too. @param {string | undefined} token */
+  /** The first message. @param {string | undefined} token */
   #hello(token) {
-    const content = { client: this.#options.client, token };
+    const content = { client: this.#options.client, token, ...this.#owner.hello() };
     this.send(encode({ type: 'hello', content }, DEFAULT_LIMITS));
   }
 

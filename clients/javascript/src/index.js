@@ -22,18 +22,22 @@ export { types } from './type.js';
 export { Updates } from './updates.js';
 export { canonical, equal, parse } from './value.js';
 
-/** @typedef {import('./action.js').Accepted} Accepted */
+/** @typedef {import('./replica.js').Accepted} Accepted */
 /** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
+/** @typedef {import('./client.js').ActionOptions} ActionOptions */
 /** @typedef {import('./client.js').Events} Events */
+/** @typedef {import('./client.js').History} History */
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./code.js').CodeName} CodeName */
 /** @typedef {import('./connection.js').ConnectionState} ConnectionState */
 /** @typedef {import('./connection.js').State} State */
 /** @typedef {import('./connection.js').TokenProvider} TokenProvider */
 /** @typedef {import('./limits.js').Limits} Limits */
+/** @typedef {import('./listening.js').Deliver} Deliver */
+/** @typedef {import('./replica.js').Cause} Cause */
 /** @typedef {import('./replica.js').Meta} Meta */
-/** @typedef {import('./replica.js').TopicStatus} TopicStatus */
+/** @typedef {import('./mirror.js').TopicStatus} TopicStatus */
 /** @typedef {import('./service.js').Call} Call */
 /** @typedef {import('./service.js').CallOptions} CallOptions */
 /** @typedef {import('./service.js').ProvideOptions} ProvideOptions */

@@ -1,7 +1,8 @@
 // @ts-check
 /** The handles of each topic type: the changes that the type has, and no others. */
 
-import { CHANGE, END, Topic } from './topic.js';
+import { END } from './form.js';
+import { CHANGE, Topic } from './topic.js';
 import { equal } from './value.js';
 
 /** @typedef {import('./action.js').Action} Action */

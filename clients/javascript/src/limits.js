@@ -20,6 +20,7 @@ export const DEFAULT_LIMITS = Object.freeze({
   presence_bytes: 16_384,
   edit_components: 10_000,
   action_changes: 1000,
+  push_actions: 256,
   call_timeout_ms: 30_000,
   call_timeout_ms_max: 600_000,
   heartbeat_ms: 25_000,

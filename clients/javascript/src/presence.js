@@ -53,8 +53,8 @@ export class PresenceTopic extends Topic {
 export class Entries {
   /** @type {Map<string, any>} */
   #values = new Map();
-  /** @type {Map<string, Action[]>} Actions that wait for their entry to be sent, by topic. */
-  #waiting = new Map();
+  /** @type {Map<string, Action[]>} Actions that were lost with their connection, and are settled by the entry that is put again. */
+  #lost = new Map();
 
   /** @param {string} name @returns {any} */
   get(name) {
@@ -63,7 +63,7 @@ export class Entries {
 
   /** How many entries and actions are kept. */
   get size() {
-    return this.#values.size + this.#waiting.size;
+    return this.#values.size + this.#lost.size;
   }
 
   /** Notes what the entry shall be; undefined: none. @param {string} name @param {any} value */
@@ -72,27 +72,25 @@ export class Entries {
     else this.#values.set(name, value);
   }
 
-  /** Keeps actions until the entry is sent; only the last value counts. @param {string} name @param {readonly Action[]} actions */
-  wait(name, actions) {
-    this.#waiting.set(name, [...(this.#waiting.get(name) ?? []), ...actions]);
+  /** All of them. @returns {[string, any][]} */
+  all() {
+    return [...this.#values];
   }
 
-  /**
-   * What is to be sent on a new connection: every entry, and the removals that somebody waits for.
-   * @returns {{ name: string, value: any, actions: Action[] }[]}
-   */
-  take() {
-    const names = new Set([...this.#values.keys(), ...this.#waiting.keys()]);
-    const taken = [...names].map((name) => ({ name, value: this.#values.get(name), actions: this.#waiting.get(name) ?? [] }));
-    this.#waiting.clear();
-    return taken;
+  /** Keeps an action whose entry will be put again. @param {string} name @param {Action} action */
+  lose(name, action) {
+    this.#lost.set(name, [...this.lostOf(name), action]);
   }
 
-  /** Forgets a topic. @param {string} name @returns {readonly Action[]} those that were waiting */
-  drop(name) {
-    const waiting = this.#waiting.get(name) ?? [];
-    this.#waiting.delete(name);
-    this.#values.delete(name);
-    return waiting;
+  /** @param {string} name @returns {readonly Action[]} */
+  lostOf(name) {
+    return this.#lost.get(name) ?? [];
+  }
+
+  /** Takes the actions that waited for a topic's entry. @param {string} name @returns {readonly Action[]} */
+  takeLost(name) {
+    const lost = this.lostOf(name);
+    this.#lost.delete(name);
+    return lost;
   }
 }

@@ -1,33 +1,32 @@
 // @ts-check
 /** One topic of this client: what all handles to it share, and who is told of its changes. */
 
-import { equal } from './value.js';
+import { Listening } from './listening.js';
 
-/** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
 /** @typedef {import('./code.js').ChatroomError} ChatroomError */
 /** @typedef {import('./delivery.js').Delivery} Delivery */
+/** @typedef {import('./listening.js').Deliver} Deliver */
 /** @typedef {import('./replica.js').Meta} Meta */
 /** @typedef {import('./replica.js').Replica} Replica */
 /** @typedef {import('./replica.js').TopicStatus} TopicStatus */
 /** @typedef {import('./replica.js').ValueNotification} ValueNotification */
-
+/** @typedef {import('./socket.js').Environment} Environment */
 /**
- * Told of a topic's value. `change` is null when the value came whole.
  * @template T
- * @typedef {(value: T, change: Change | null, meta: Meta) => unknown} Listener
+ * @typedef {import('./listening.js').Listener<T>} Listener
  */
-/** @typedef {{ call: Listener<any>, removed: boolean, saw: any }} Listening */
 /** @typedef {{ call: (status: TopicStatus) => unknown, removed: boolean }} StatusListening */
 /** @typedef {{ resolve: (value: any) => void, reject: (error: ChatroomError) => void }} Waiting */
 
 export class Subscription {
-  /** How many handles there are. */
+  /** How many handles there are, and actions that have no outcome yet. */
   references = 0;
   /** @type {any} The timer that ends the subscription after its last handle. */
   grace;
   #replica;
   #delivery;
+  #environment;
   /** @type {readonly Listening[]} Never changed in place: a round goes to those who were there. */
   #listeners = [];
   /** @type {readonly StatusListening[]} */
@@ -35,27 +34,33 @@ export class Subscription {
   /** @type {Set<Waiting>} */
   #waiting = new Set();
 
-  /** @param {string} name @param {TopicType} type @param {Replica} replica @param {Delivery} delivery */
-  constructor(name, type, replica, delivery) {
+  /** @param {string} name @param {TopicType} type @param {Replica} replica @param {Delivery} delivery @param {Environment} environment */
+  constructor(name, type, replica, delivery, environment) {
     this.name = name;
     this.type = type;
     this.#replica = replica;
     this.#delivery = delivery;
+    this.#environment = environment;
   }
 
   /** @returns {TopicStatus} */
   get status() {
-    return this.#replica.entry(this.name)?.status ?? 'removed';
+    return this.#replica.topic(this.name)?.status ?? 'removed';
   }
 
   /** @returns {ChatroomError | undefined} */
   get error() {
-    return this.#replica.entry(this.name)?.error;
+    return this.#replica.topic(this.name)?.error;
   }
 
   /** @returns {any} */
   get value() {
-    return this.type === 'event' ? undefined : this.#replica.read(this.name);
+    return this.type === 'event' ? undefined : this.#replica.value(this.name);
+  }
+
+  /** @returns {any} */
+  get confirmed() {
+    return this.type === 'event' ? undefined : this.#replica.confirmed(this.name);
   }
 
   /** Whether anybody is told of anything. */
@@ -63,20 +68,20 @@ export class Subscription {
     return this.#listeners.length + this.#statusListeners.length + this.#waiting.size;
   }
 
-  /** @param {Listener<any>} call @returns {() => void} */
-  on(call) {
-    const listening = { call, removed: false, saw: undefined };
+  /** @param {Listener<any>} call @param {Deliver} [deliver] @returns {() => void} */
+  on(call, deliver) {
+    const listening = new Listening(call, deliver, this.#delivery, this.#environment);
     this.#listeners = [...this.#listeners, listening];
     this.#replica.watch(this.name, true);
-    const entry = this.#replica.entry(this.name);
-    if (this.type !== 'event' && entry?.value !== undefined) {
-      const value = this.#replica.read(this.name);
+    const topic = this.#replica.topic(this.name);
+    if (this.type !== 'event' && topic?.document) {
+      const { value } = this;
       /** @type {Meta} */
-      const meta = { sequence: entry.sequence, by: 0, mine: false, cause: 'snapshot' };
-      this.#delivery.add(() => this.#call(listening, value, null, meta));
+      const meta = Object.freeze({ sequence: topic.sequence, by: 0, mine: false, cause: 'snapshot', changes: null });
+      this.#delivery.add(() => listening.told(value, meta));
     }
     return () => {
-      listening.removed = true;
+      listening.end();
       this.#listeners = this.#listeners.filter((other) => other !== listening);
       this.#replica.watch(this.name, this.#listeners.length > 0);
     };
@@ -93,21 +98,15 @@ export class Subscription {
   }
 
   /** The value has come or changed. @param {ValueNotification} told */
-  told({ value, change, meta }) {
+  told({ value, meta }) {
     const listeners = this.#listeners;
     if (listeners.length === 0) return;
     this.#delivery.add(() => {
-      for (const listening of listeners) this.#call(listening, value, change, meta);
+      for (const listening of listeners) {
+        if (this.type !== 'event') listening.told(value, meta);
+        else for (const change of meta.changes ?? []) listening.happened(change.args, Object.freeze({ ...meta, changes: Object.freeze([change]) }));
+      }
     });
-  }
-
-  /** @param {Listening} listening @param {any} value @param {Change | null} change @param {Meta} meta */
-  #call(listening, value, change, meta) {
-    if (listening.removed) return;
-    // A value that came whole and is what the listener saw last is no news.
-    if (change === null && listening.saw !== undefined && equal(listening.saw, value)) return;
-    if (this.type !== 'event') listening.saw = value;
-    this.#delivery.call(listening.call, value, change, meta);
   }
 
   /** The status has changed. */
@@ -138,7 +137,8 @@ export class Subscription {
   /** The client was closed. @param {ChatroomError} error */
   end(error) {
     this.#settle((waiting) => waiting.reject(error));
-    for (const listening of [...this.#listeners, ...this.#statusListeners]) listening.removed = true;
+    for (const listening of this.#listeners) listening.end();
+    for (const listening of this.#statusListeners) listening.removed = true;
     this.#listeners = [];
     this.#statusListeners = [];
   }

@@ -1,104 +1,17 @@
 // @ts-check
-/**
- * Positions in text. The wire counts Unicode scalar values, JavaScript counts UTF-16 code units;
- * everything outside this file and the wire uses units.
- */
-
-import { ChatroomError } from './code.js';
+/** Components of text edits, and how long texts are. The wire counts Unicode scalar values. */
 
 /** @typedef {{ readonly retain: number } | { readonly insert: string } | { readonly delete: number }} Component one step of a text edit */
 /** @typedef {{ retain?: number, insert?: string, delete?: number }} AnyComponent */
 
 /**
  * How many Unicode scalar values a text has.
- * @param {string} text
+ * @param {string} text well-formed
  */
 export function scalarCount(text) {
-  return scalarsBetween(text, 0, text.length);
-}
-
-/** @param {string} text @param {number} start @param {number} end */
-function scalarsBetween(text, start, end) {
-  let count = end - start;
-  for (let at = start; at < end; at++) if (isHigh(text.charCodeAt(at))) count--;
+  let count = text.length;
+  for (let at = 0; at < text.length; at++) if ((text.charCodeAt(at) & 0xfc00) === 0xd800) count--;
   return count;
-}
-
-/**
- * The place in units that lies so many scalar values after `from`.
- * @param {string} text
- * @param {number} from in units
- * @param {number} scalars
- */
-function after(text, from, scalars) {
-  let at = from;
-  for (let left = scalars; left > 0; left--) {
-    if (at >= text.length) throw pastTheEnd(text);
-    at += isHigh(text.charCodeAt(at)) ? 2 : 1;
-  }
-  return at;
-}
-
-/** @param {number} unit */
-function isHigh(unit) {
-  return unit >= 0xd800 && unit < 0xdc00;
-}
-
-/** @param {string} text */
-function pastTheEnd(text) {
-  return new ChatroomError('out_of_range', `the edit goes past the end of a text of ${scalarCount(text)} scalar values`);
-}
-
-/**
- * An edit of `text` counted in scalar values, counted in units.
- * @param {string} text
- * @param {readonly Component[]} components
- * @returns {Component[]}
- */
-export function toUnits(text, components) {
-  let at = 0;
-  return components.map((/** @type {AnyComponent} */ { retain, insert, delete: gone }) => {
-    if (insert !== undefined) return { insert };
-    const start = at;
-    at = after(text, start, retain ?? gone ?? 0);
-    return retain === undefined ? { delete: at - start } : { retain: at - start };
-  });
-}
-
-/**
- * An edit of `text` counted in units, counted in scalar values.
- * @param {string} text
- * @param {readonly Component[]} components
- * @returns {Component[]}
- */
-export function toScalars(text, components) {
-  let at = 0;
-  return components.map((/** @type {AnyComponent} */ { retain, insert, delete: gone }) => {
-    if (insert !== undefined) return { insert };
-    const start = at;
-    at += retain ?? gone ?? 0;
-    if (at > text.length) throw pastTheEnd(text);
-    if (isHigh(text.charCodeAt(at - 1)) && at > start) {
-      throw new ChatroomError('bad_unicode', `position ${at} lies inside a surrogate pair`);
-    }
-    const scalars = scalarsBetween(text, start, at);
-    return retain === undefined ? { delete: scalars } : { retain: scalars };
-  });
-}
-
-/**
- * What an edit, counted in units, makes of a text.
- * @param {string} text
- * @param {readonly Component[]} components
- */
-export function edited(text, components) {
-  let at = 0;
-  let result = '';
-  for (const { retain = 0, insert = '', delete: gone = 0 } of /** @type {readonly AnyComponent[]} */ (components)) {
-    result += text.slice(at, at + retain) + insert;
-    at += retain + gone;
-  }
-  return result + text.slice(at);
 }
 
 /**

@@ -11,6 +11,7 @@ import { Updates } from './updates.js';
 /** @typedef {import('./action.js').Action} Action */
 /** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
+/** @typedef {import('./listening.js').Deliver} Deliver */
 /** @typedef {import('./replica.js').Meta} Meta */
 /** @typedef {import('./replica.js').TopicStatus} TopicStatus */
 /** @typedef {import('./subscription.js').Subscription} Subscription */
@@ -19,13 +20,10 @@ import { Updates } from './updates.js';
 /** @typedef {import('./value.js').Json} Json */
 /**
  * @template T
- * @typedef {import('./subscription.js').Listener<T>} Listener
+ * @typedef {import('./listening.js').Listener<T>} Listener
  */
 /** @typedef {{ topic: Topic<any>, change: Change }} PublicPart a change as the application made it */
 /** @typedef {(part: PublicPart) => any} Make what becomes of a change that the application makes */
-
-/** The position after the last item of a list. */
-export const END = Symbol('end');
 
 // What other modules of the library use of a handle has no name that an application could meet.
 export const CHANGE = Symbol('change');
@@ -64,9 +62,14 @@ export class Topic {
     return this.#subscription.type;
   }
 
-  /** The value as the room has it: undefined until it has come. It is never changed in place. @returns {T | undefined} */
+  /** The value with the own changes, those that are on their way too: undefined until it has come. It is never changed in place. @returns {T | undefined} */
   get value() {
     return this.#closed ? undefined : this.#subscription.value;
+  }
+
+  /** The value as the room has it, without the changes that have no outcome yet. @returns {T | undefined} */
+  get confirmed() {
+    return this.#closed ? undefined : this.#subscription.confirmed;
   }
 
   /**
@@ -92,11 +95,11 @@ export class Topic {
    * Calls `listener` after every change, and a moment from now with the value if it is there
    * already. Listeners of an event topic get what was emitted.
    * @param {Listener<T>} listener
-   * @param {{ signal?: AbortSignal }} [options]
+   * @param {{ signal?: AbortSignal, deliver?: Deliver }} [options] `deliver`: how often it is called
    * @returns {() => void} ends it
    */
-  on(listener, { signal } = {}) {
-    return this.#listen(() => this.#subscription.on(listener), signal);
+  on(listener, { signal, deliver } = {}) {
+    return this.#listen(() => this.#subscription.on(listener, deliver), signal);
   }
 
   /**

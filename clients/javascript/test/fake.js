@@ -50,7 +50,7 @@ export class FakeSocket {
   }
 }
 
-export const HELLO = { id: 1, protocol: 'chatroom.v1.json', room: 'main', epoch: 1, sequence: 0, limits: {}, heartbeat_ms: 25_000 };
+export const HELLO = { id: 1, protocol: 'chatroom.v1.json', room: 'main', epoch: 1, sequence: 0, limits: {}, heartbeat_ms: 25_000, session: { id: 1, secret: 'x' } };
 
 export class World {
   now = 0;

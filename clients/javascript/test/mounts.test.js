@@ -74,7 +74,7 @@ test('the heap stays flat', async () => {
     socket.sent.length = 0;
     if (type === 'subscribe') socket.say('subscribed', { topic_name: content.topic_name, type: 'dict', value: { a: 1 }, sequence: 0 });
     if (content.request_id === 'probe') socket.say('response', { request_id: 'probe', response: null });
-    if (type === 'update') socket.say('accepted', { id: content.change.id, sequence: 1 });
+    if (type === 'push') content.actions.forEach((/** @type {any} */ _, /** @type {number} */ index) => socket.say('accepted', { id: content.number + index, sequence: 1, previous: [0] }));
   };
   const cycle = async (/** @type {number} */ times) => {
     for (let n = 0; n < times; n++) {

@@ -29,7 +29,8 @@ function updates(socket, name, change, sequence, previous, by = 9) {
 
 /** The changes that were sent. @param {FakeSocket} socket */
 function changes(socket) {
-  return socket.take().filter(({ type }) => type === 'update').map(({ content: { change: { id: _, ...change } } }) => change);
+  const pushes = socket.take().filter(({ type }) => type === 'push');
+  return pushes.flatMap(({ content }) => content.actions.flatMap((/** @type {any} */ action) => action.changes.map((/** @type {any} */ part) => part.change)));
 }
 
 test('handles share a subscription, which ends a while after the last of them', async () => {
@@ -79,12 +80,15 @@ test('listeners: snapshots, changes, own changes at their place', async () => {
   loads(socket, 'x', 'int', 0, 10);
   updates(socket, 'x', { type: 'add', value: 1, id: 'a' }, 11, 4);
   const added = outcome(topic.add(5));
-  assert.equal(topic.value, 1, 'not before it is accepted');
-  const [{ content }] = socket.take().slice(-1);
-  updates(socket, 'x', { type: 'add', value: 1, id: 'b' }, 12, 11);
-  socket.say('accepted', { id: content.change.id, sequence: 13 });
+  assert.deepEqual([topic.value, topic.confirmed, room.unsaved], [6, 1, 1], 'shown at once');
+  assert.deepEqual(socket.take().slice(-1)[0].content, { number: 1, acknowledged: 0, topics: [{ topic_name: 'x', base: 11 }], actions: [{ changes: [{ topic: 0, change: { type: 'add', value: 5 } }] }] });
   await world.settle();
-  assert.deepEqual(added, { state: 'resolved', value: { sequence: 13 } });
+  updates(socket, 'x', { type: 'add', value: 1, id: 'b' }, 12, 11);
+  assert.deepEqual([topic.value, topic.confirmed], [7, 2]);
+  socket.say('accepted', { id: 1, sequence: 13, previous: [12] });
+  await world.settle();
+  assert.deepEqual(added, { state: 'resolved', value: { sequence: 13, effect: true } });
+  assert.deepEqual([topic.value, topic.confirmed, room.unsaved], [7, 7, 0]);
   // One that is known already, replayed, is dropped.
   updates(socket, 'x', { type: 'add', value: 1, id: 'b' }, 12, 11);
   /** @type {any[]} */
@@ -95,9 +99,9 @@ test('listeners: snapshots, changes, own changes at their place', async () => {
   assert.deepEqual(late, [[7, null]]);
   assert.deepEqual(heard, [
     [0, undefined, 10, 0, false, 'snapshot'],
-    [1, 'add', 11, 9, false, 'change'],
-    [2, 'add', 12, 9, false, 'change'],
-    [7, 'add', 13, 1, true, 'change'],
+    [1, 'add', 11, 9, false, 'remote'],
+    [6, 'add', 11, 1, true, 'local'],
+    [7, 'add', 12, 9, false, 'remote'],
   ]);
   loads(socket, 'x', 'int', 7, 20);
   assert.equal(heard.length, 4, 'an equal snapshot calls nobody');
@@ -134,8 +138,8 @@ test('an action is in place as a whole before anyone hears of it', async () => {
   loads(socket, 'b', 'list', ['x']);
   /** @type {any[]} */
   const heard = [];
-  a.on((value, change) => change && heard.push(['a', value, b.value]));
-  b.on((value, change) => change && heard.push(['b', value, a.value]));
+  a.on((value, change, { cause }) => cause !== 'snapshot' && heard.push(['a', value, change?.type, b.value]));
+  b.on((value, change, { cause, changes }) => cause !== 'snapshot' && heard.push(['b', value, change, changes?.length, a.value]));
   socket.take();
   const moved = outcome(room.action('move', (tx) => {
     tx(a).add(1);
@@ -144,17 +148,18 @@ test('an action is in place as a whole before anyone hears of it', async () => {
     tx(b).insert(-1, 'z');
   }));
   const [{ type, content }] = socket.take();
-  assert.equal(type, 'action');
-  assert.deepEqual(content.changes.map((/** @type {any} */ { topic_name, change: { id: _, ...change } }) => [topic_name, change]), [
-    ['a', { type: 'add', value: 1 }],
-    ['b', { type: 'insert', position: 1, item: 'y' }],
-    ['b', { type: 'pop', position: 0 }],
-    ['b', { type: 'insert', position: 0, item: 'z' }],
+  assert.equal(type, 'push');
+  assert.deepEqual(content.topics, [{ topic_name: 'a', base: 0 }, { topic_name: 'b', base: 0 }]);
+  assert.deepEqual(content.actions[0].changes, [
+    { topic: 0, change: { type: 'add', value: 1 } },
+    { topic: 1, change: { type: 'insert', position: 1, item: 'y' } },
+    { topic: 1, change: { type: 'pop', position: 0 } },
+    { topic: 1, change: { type: 'insert', position: 0, item: 'z' } },
   ]);
-  socket.say('accepted', { id: content.action_id, sequence: 1 });
+  socket.say('accepted', { id: 1, sequence: 1, previous: [0, 0] });
   await null;
   assert.equal(moved.state, 'resolved');
-  assert.deepEqual(heard, [['a', 1, ['z', 'y']], ['b', ['x', 'y'], 1], ['b', ['y'], 1], ['b', ['z', 'y'], 1]]);
+  assert.deepEqual(heard, [['a', 1, 'add', ['z', 'y']], ['b', ['z', 'y'], null, 3, 1]]);
   assert.throws(() => room.action('nothing', () => {}), { code: CODES.precondition });
   assert.throws(() => room.action('later', /** @type {any} */ (async () => {})), { code: CODES.precondition });
   const refused = outcome(room.action('bad', (tx) => {
@@ -234,8 +239,9 @@ test('positions count what is on its way', async () => {
   text.insert(4, 'x');
   text.delete(0, 2);
   text.edit([{ retain: 2 }, { delete: 0 }, { insert: 'é' }, { delete: 1 }]);
+  assert.deepEqual(changes(socket), [{ type: 'insert', position: 1, item: 'b' }], 'one push at a time for a list');
+  socket.say('accepted', { id: 1, sequence: 1, previous: [0] });
   assert.deepEqual(changes(socket), [
-    { type: 'insert', position: 1, item: 'b' },
     { type: 'insert', position: 2, item: 'c' },
     { type: 'pop', position: 2 },
     { type: 'set_item', position: 1, item: 'B' },
@@ -276,9 +282,10 @@ test('values that were handed out do not change, and every key is data', async (
   const mine = { deep: [1] };
   list.push(/** @type {any} */ (mine));
   mine.deep.push(2);
-  const sent = socket.take().at(-1);
-  socket.say('accepted', { id: sent?.content.change.id, sequence: 4 });
+  assert.deepEqual(changes(socket), [{ type: 'insert', position: 2, item: { deep: [1] } }]);
+  socket.say('accepted', { id: 1, sequence: 4, previous: [3] });
   assert.deepEqual(list.value?.at(-1), { deep: [1] });
+  assert.throws(() => (/** @type {any} */ (dict.value).b = 1), TypeError, 'nobody writes into a value');
 });
 
 test('changes before the value came wait for it, in their order, and keep the topic', async () => {
@@ -290,12 +297,16 @@ test('changes before the value came wait for it, in their order, and keep the to
   const added = outcome(other.add(1));
   list.close();
   await world.advance(100);
-  assert.deepEqual(socket.take().map(({ type }) => type), ['subscribe', 'subscribe']);
+  // What needs no value does not wait for that of another topic.
+  assert.deepEqual(changes(socket), [{ type: 'add', value: 1 }]);
+  assert.equal(room.unsaved, 3);
   loads(socket, 'l', 'list', ['a', 'b']);
-  assert.deepEqual(changes(socket), [{ type: 'insert', position: 2, item: 'x' }, { type: 'pop', position: 0 }, { type: 'add', value: 1 }]);
-  await world.advance(100);
-  assert.deepEqual(socket.take().map(({ type }) => type), ['unsubscribe']);
+  assert.deepEqual(changes(socket), [{ type: 'insert', position: 2, item: 'x' }, { type: 'pop', position: 0 }]);
   assert.deepEqual([pushed.state, popped.state, added.state], ['pending', 'pending', 'pending']);
+  for (const id of [1, 2, 3]) socket.say('accepted', { id, sequence: id, previous: [0] });
+  await world.advance(100);
+  assert.deepEqual([pushed.state, popped.state, added.state], ['resolved', 'resolved', 'resolved']);
+  assert.deepEqual(socket.take().map(({ type }) => type), ['unsubscribe'], 'what has no outcome keeps its topic');
 
   const denied = room.topic('m', 'list');
   const refused = outcome(denied.push(1));
@@ -307,7 +318,7 @@ test('changes before the value came wait for it, in their order, and keep the to
 });
 
 test('what was made offline goes out in its order after what there is to come back', async () => {
-  const { world, room, socket } = await online({ queueLimit: 4 });
+  const { world, room, socket } = await online({ queueLimit: 6 });
   const score = room.topic('score', 'int');
   loads(socket, 'score', 'int', 1);
   const me = room.presence('who');
@@ -319,10 +330,10 @@ test('what was made offline goes out in its order after what there is to come ba
   socket.take();
   socket.drop();
   await world.settle();
-  assert.deepEqual([flying.error.name, flying.error.maybeExecuted, flying.error.retryable], ['connection_lost', true, true]);
+  assert.equal(flying.state, 'pending', 'its outcome may come with the next connection');
   assert.deepEqual([asked.error.name, asked.error.maybeExecuted], ['connection_lost', true]);
   assert.equal(put.state, 'pending', 'an entry is put again, which is as good');
-  assert.deepEqual([score.status, score.value], ['stale', 1]);
+  assert.deepEqual([score.status, score.value, score.confirmed], ['stale', 2, 1]);
 
   const outcomes = [score.add(10), room.call('near', 5), score.add(20), me.put({ x: 2 }), me.put({ x: 3 })].map(outcome);
   room.provide('more', () => 0);
@@ -333,18 +344,21 @@ test('what was made offline goes out in its order after what there is to come ba
 
   await world.advance(1_000);
   const next = await world.greet();
-  const sent = next.take().map(({ type, content }) => [type, content.topic_name ?? content.service_name, content.change?.value ?? content.args]);
+  await world.settle();
+  assert.deepEqual([flying.error.name, flying.error.maybeExecuted, flying.error.retryable], ['connection_lost', true, true], 'the server does not know this client');
+  loads(next, 'score', 'int', 1);
+  loads(next, 'who', 'presence', {});
+  const sent = next.take().map(({ type, content }) => [type, content.topic_name ?? content.service_name ?? content.number, content.actions?.map((/** @type {any} */ { changes: [{ change }] }) => change.value) ?? content.args]);
   assert.deepEqual(sent, [
     ['hello', undefined, undefined],
     ['subscribe', 'score', undefined], ['subscribe', 'who', undefined], ['subscribe', 'new', undefined],
-    ['register_service', 'sum', undefined], ['register_service', 'more', undefined],
-    ['update', 'who', { x: 3 }],
-    ['update', 'score', 10], ['request', 'near', 5], ['update', 'score', 20], ['update', 'score', 30],
+    ['request', 'near', 5], ['register_service', 'sum', undefined], ['register_service', 'more', undefined],
+    ['push', 1, [10, 20, { x: 3 }, 30]],
   ]);
-  next.say('accepted', { id: 9_999, sequence: 1 });
-  const own = [...next.sent];
-  assert.deepEqual(own, []);
-  assert.deepEqual(outcomes.map(({ state }) => state), Array(5).fill('pending'));
+  assert.deepEqual([put.state, ...outcomes.map(({ state }) => state)], Array(6).fill('pending'));
+  for (const id of [1, 2, 3, 4]) next.say('accepted', { id, sequence: id, previous: [0] });
+  await world.settle();
+  assert.deepEqual([put, ...outcomes].map(({ state }) => state), ['resolved', 'resolved', 'pending', 'resolved', 'resolved', 'resolved']);
 });
 
 test('an own entry: again after each reconnection, refused for good, gone with its handle', async () => {
@@ -353,23 +367,24 @@ test('an own entry: again after each reconnection, refused for good, gone with i
   loads(socket, 'who', 'presence', { 5: 'other' });
   socket.take();
   const [one, two] = [outcome(me.put('a')), outcome(me.put('b'))];
-  const [first, second] = socket.take();
-  socket.say('accepted', { id: first.content.change.id, sequence: 1 });
-  assert.deepEqual([me.mine, { ...me.others }, { ...me.value }], ['b', { 5: 'other' }, { 5: 'other', 1: 'a' }]);
-  socket.say('reject_update', { topic_name: 'who', change: second.content.change, code: 212, reason: 'rude', retryable: false });
+  assert.deepEqual(changes(socket), [{ type: 'put', value: 'a' }, { type: 'put', value: 'b' }]);
+  socket.say('accepted', { id: 1, sequence: 1, previous: [0] });
+  assert.deepEqual([me.mine, { ...me.others }, { ...me.value }], ['b', { 5: 'other' }, { 5: 'other', 1: 'b' }]);
+  socket.say('reject_update', { topic_name: 'who', change: { type: 'put', value: 'b' }, code: 212, reason: 'rude', retryable: false, action_id: 2 });
   await world.settle();
-  assert.deepEqual([one.state, two.error.name, me.mine], ['resolved', 'invalid', undefined]);
+  assert.deepEqual([one.state, two.error.name, me.mine, { ...me.value }], ['resolved', 'invalid', undefined, { 5: 'other', 1: 'a' }]);
 
   me.put('c');
+  assert.deepEqual(changes(socket), [{ type: 'put', value: 'c' }]);
   socket.drop();
   await world.advance(200);
   const next = await world.greet();
-  const [put] = next.take().filter(({ type }) => type === 'update');
-  assert.deepEqual(put.content.change.value, 'c');
-  next.say('accepted', { id: put.content.change.id, sequence: 9 });
+  assert.deepEqual(changes(next), [{ type: 'put', value: 'c' }]);
+  next.say('accepted', { id: 1, sequence: 9, previous: [0] });
   me.close();
   await world.advance(50);
-  assert.deepEqual(next.take().map(({ type, content }) => [type, content.change?.type]), [['update', 'pop'], ['unsubscribe', undefined]]);
+  const sent = next.take();
+  assert.deepEqual(sent.map(({ type, content }) => [type, content.actions?.[0].changes[0].change.type]), [['push', 'pop'], ['unsubscribe', undefined]]);
 });
 
 test('a topic that was deleted comes back only when it is asked for', async () => {

@@ -39,7 +39,7 @@ cards.push({ title: 'a' });
 cards.value?.push({ title: 'a', points: 1 });
 cards.on((value, change, meta) => {
   same<typeof value, readonly Card[]>(true);
-  same<typeof meta.cause, 'snapshot' | 'change'>(true);
+  same<typeof meta.cause, 'local' | 'remote' | 'accepted' | 'rejected' | 'snapshot'>(true);
   void change?.type;
 });
 const tags = room.topic('tags', types.set<string>());

@@ -1,14 +1,18 @@
 // @ts-check
 // Reads the conformance vectors of the repository.
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 
 const FOLDER = new URL('../../../conformance/', import.meta.url);
 
-/** All cases of a level, from whichever files its folder has. @param {string} level @returns {any[]} */
+/** What `generated/` has of a level, by the level's name. @type {Record<string, string>} */
+const GENERATED = { transform: 'transform.json', rectangle: 'rectangle.json', invert: 'invert.json', changes: 'apply.json' };
+
+/** All cases of a level, from whichever files its folder has, and those that are made from a seed. @param {string} level @returns {any[]} */
 export function cases(level) {
   const folder = new URL(`${level}/`, FOLDER);
-  const files = readdirSync(folder).filter((name) => name.endsWith('.json'));
-  return files.flatMap((name) => JSON.parse(readFileSync(new URL(name, folder), 'utf8')));
+  const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')).map((name) => new URL(name, folder)) : [];
+  if (GENERATED[level]) files.push(new URL(`generated/${GENERATED[level]}`, FOLDER));
+  return files.flatMap((file) => JSON.parse(readFileSync(file, 'utf8')));
 }
 
 /** The text of a case, written out. @param {any} vector @returns {string} */
