@@ -81,6 +81,9 @@ pub(crate) struct Mirror {
     pub(crate) doubted: bool,
     /// Whether it has to be asked for again once no own change is lost in it.
     pub(crate) clouded: bool,
+    /// Whether value and position are those of a session that is no more: nothing is said about them
+    /// until they come anew.
+    pub(crate) outdated: bool,
     pub(crate) status: Status,
     /// With the own changes applied, unless `rewound`.
     pub(crate) value: Option<Arc<TopicValue>>,
@@ -153,6 +156,7 @@ impl Mirror {
             wire: Wire::Absent,
             doubted: false,
             clouded: false,
+            outdated: false,
             status: Status::Loading,
             value: None,
             own: VecDeque::new(),
@@ -165,6 +169,11 @@ impl Mirror {
     /// Whether commits can be applied: subscribed, loaded and in no doubt.
     pub(crate) fn follows(&self) -> bool {
         self.wire == Wire::Live && !self.doubted && self.value.is_some()
+    }
+
+    /// Whether the value may still come: it was asked for, or will be.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self.wire, Wire::Absent | Wire::Asked(_))
     }
 
     pub(crate) fn is_positional(&self) -> bool {

@@ -107,7 +107,8 @@ impl Replica {
         let session = self.session.clone()?;
         let held = self.mirrors.iter().filter(|(_, mirror)| mirror.wanted && mirror.wire != Wire::Gone);
         let topics: Vec<_> = held
-            .filter(|(_, mirror)| mirror.value.is_some() && mirror.status == Status::Stale)
+            .filter(|(_, mirror)| mirror.value.is_some() && !mirror.outdated)
+            .filter(|(_, mirror)| matches!(mirror.status, Status::Live | Status::Stale))
             .filter_map(|(name, mirror)| Some((name.clone(), mirror.kind?, mirror.position)))
             .collect();
         self.resuming = Some(topics.iter().map(|(name, ..)| name.clone()).collect());
@@ -152,6 +153,7 @@ impl Replica {
     fn reset(&mut self) {
         let lost: Vec<Pending> = self.actions.iter().take(std::mem::take(&mut self.sent)).cloned().collect();
         self.history.clear();
+        let mut outcomes = Vec::new();
         for action in lost.into_iter().rev() {
             self.actions.retain(|other| other.id != action.id);
             let (topic_name, change) = self.first_part(&action);
@@ -161,9 +163,15 @@ impl Replica {
                 maybe_executed: true,
                 ..crate::own::refused(Code::ConnectionLost, reason.into(), topic_name, change)
             };
-            self.settle(action.id, Outcome::Refused(refused));
+            outcomes.push((action.id, Outcome::Refused(refused)));
+        }
+        for (id, outcome) in outcomes.into_iter().rev() {
+            self.settle(id, outcome);
         }
         self.acknowledged = 0;
+        for mirror in self.mirrors.values_mut() {
+            mirror.outdated = mirror.value.is_some();
+        }
     }
 
     /// The own presence entries belong to another id now.
@@ -236,6 +244,8 @@ impl Replica {
     /// Refuses actions whose place in a text or list is not known any more (M34).
     pub(crate) fn lose(&mut self, lost: &[ActionId]) {
         let lost: BTreeSet<ActionId> = lost.iter().copied().collect();
+        let mut outcomes = Vec::new();
+        // The youngest first: what stands behind an action is not moved for nothing.
         for id in lost.into_iter().rev() {
             let Some(place) = self.actions.iter().position(|action| action.id == id) else {
                 continue;
@@ -247,7 +257,10 @@ impl Replica {
             self.give_up(&action);
             let reason = "the text or list came anew, and where this belongs in it is not known any more";
             let refused = crate::own::refused(Code::StaleBase, reason.into(), topic_name, change);
-            self.settle(id, Outcome::Refused(refused));
+            outcomes.push((id, Outcome::Refused(refused)));
+        }
+        for (id, outcome) in outcomes.into_iter().rev() {
+            self.settle(id, outcome);
         }
     }
 

@@ -156,6 +156,7 @@ impl Replica {
         let known = mirror.value.is_some();
         mirror.kind = Some(kind);
         mirror.position = sequence;
+        mirror.outdated = false;
         let resuming = mirror.resuming.is_some();
         if mirror.status != Status::Live && !resuming {
             mirror.status = Status::Live;
