@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 use crate::client::Owner;
 use crate::core::{Core, Queued};
-use crate::error::{CallError, ErrorCode};
+use crate::error::CallError;
+use chatroom_replica::ErrorCode;
 
 /// How long after the deadline the server's own word is waited for.
 const GRACE: Duration = Duration::from_millis(500);
@@ -201,7 +202,7 @@ impl Core {
             call.end(Err(CallError::new(Code::Closed, "the client was closed")));
             return number;
         }
-        if self.waiting >= self.waiting_max {
+        if self.waiting + self.replica.unsaved() >= self.waiting_max {
             let reason = format!("{} messages wait to be sent already; wait for some of them", self.waiting_max);
             call.end(Err(CallError::new(Code::Busy, reason)));
             return number;

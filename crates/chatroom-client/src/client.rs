@@ -20,19 +20,20 @@ use crate::call::Request;
 use crate::connection::{self, Plan};
 use crate::connector::{Address, Connector, boxed};
 use crate::core::Shared;
-use crate::error::{ConnectionError, ErrorCode, RegisterError, Rejected, ServiceError, TopicError};
+use crate::error::{ConnectionError, RegisterError, Rejected, ServiceError, TopicError};
 use crate::kind::{Kind, Presence, Untyped};
 use crate::listener::dispatch;
 use crate::service::{Call, Provide};
 use crate::state::State;
 use crate::token::{TokenError, TokenProvider, TokenReason};
 use crate::topic::Topic;
+use chatroom_replica::ErrorCode;
 
 /// A client of one room. Cheap to clone; clones are handles to one connection, which ends with
 /// [`Client::close`] or with the last handle of any kind.
 #[derive(Clone, Debug)]
 pub struct Client {
-    owner: Arc<Owner>,
+    pub(crate) owner: Arc<Owner>,
 }
 
 /// Ends the client when nobody is left to use it.
@@ -176,7 +177,7 @@ impl Client {
         let _ = name;
         let mut transaction = Transaction::default();
         changes(&mut transaction);
-        self.owner.shared.act(transaction.parts, true)
+        self.owner.shared.act(transaction.parts, !transaction.untracked)
     }
 
     /// Calls a service. The call is made when the result is awaited, and cancelled when it is
@@ -262,10 +263,22 @@ impl Client {
         self.owner.shared.with(|core| core.replica.gaps())
     }
 
+    /// How many own actions have no outcome yet: what would be lost if the program ended now.
+    #[must_use]
+    pub fn unsaved(&self) -> usize {
+        self.owner.shared.with(|core| core.replica.unsaved())
+    }
+
     /// How many changes, actions and calls have no outcome yet.
     #[must_use]
     pub fn unsettled(&self) -> usize {
         self.owner.shared.with(|core| core.actions.len() + core.calls.len())
+    }
+
+    /// How often a connection was made, this one included.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.owner.shared.with(|core| core.connections)
     }
 
     /// What this client holds, for tests and debuggers.
@@ -280,7 +293,7 @@ impl Client {
                 .sum(),
             readers: core.replica.readers(),
             services: core.services.len(),
-            queued: core.queue.len(),
+            queued: core.queue.len() + core.replica.unsaved(),
         })
     }
 

@@ -20,9 +20,10 @@ use crate::backoff::{Backoff, random};
 use crate::client::Notice;
 use crate::connector::{Connector, Duplex};
 use crate::core::{Session, Shared};
-use crate::error::{ConnectionError, ErrorCode};
+use crate::error::ConnectionError;
 use crate::state::{Connectivity, State};
 use crate::token::{TokenError, TokenProvider, TokenReason};
+use chatroom_replica::ErrorCode;
 
 /// So long a connection has to last before the next failure counts as the first.
 const STEADY: Duration = Duration::from_secs(5);
@@ -98,7 +99,7 @@ async fn keep_connected(shared: &Arc<Shared>, plan: &Plan) {
     let mut failures = 0u32;
     let mut why = TokenReason::Connecting;
     loop {
-        let ending = match closing(shared, open(plan, why)).await {
+        let ending = match closing(shared, open(shared, plan, why)).await {
             None => return,
             Some(Err(ending)) => ending,
             Some(Ok((socket, hello))) => {
@@ -192,12 +193,16 @@ async fn closing<T>(shared: &Shared, work: impl Future<Output = T>) -> Option<T>
     }
 }
 
-async fn open(plan: &Plan, why: TokenReason) -> Result<(Socket, chatroom_protocol::heard::Hello), Ending> {
+async fn open(
+    shared: &Shared,
+    plan: &Plan,
+    why: TokenReason,
+) -> Result<(Socket, chatroom_protocol::heard::Hello), Ending> {
     let token = match &plan.token {
         Some(provider) => Some(token(provider.clone(), why, plan.connect_timeout).await?),
         None => None,
     };
-    match timeout(plan.connect_timeout, greet(plan, token.as_deref())).await {
+    match timeout(plan.connect_timeout, greet(shared, plan, token.as_deref())).await {
         Ok(greeted) => greeted,
         Err(_) => Err(Ending::new(Next::Retry, Code::Timeout, "the server did not answer in time")),
     }
@@ -222,7 +227,11 @@ async fn token(provider: Arc<TokenProvider>, why: TokenReason, patience: Duratio
     }
 }
 
-async fn greet(plan: &Plan, token: Option<&str>) -> Result<(Socket, chatroom_protocol::heard::Hello), Ending> {
+async fn greet(
+    shared: &Shared,
+    plan: &Plan,
+    token: Option<&str>,
+) -> Result<(Socket, chatroom_protocol::heard::Hello), Ending> {
     let stream = (plan.connector)().await.map_err(|error| Ending::retry(format!("no connection: {error}")))?;
     let mut request = plan
         .url
@@ -244,7 +253,8 @@ async fn greet(plan: &Plan, token: Option<&str>) -> Result<(Socket, chatroom_pro
             error => Ending::retry(format!("no WebSocket: {error}")),
         },
     )?;
-    let hello = say::hello(token, &plan.label, None, &say::Known::default());
+    let (session, known) = shared.with(|core| core.known());
+    let hello = say::hello(token, &plan.label, session.as_ref(), &known);
     socket.send(Message::text(hello)).await.map_err(|error| Ending::retry(error.to_string()))?;
     loop {
         let text = match socket.next().await {
@@ -311,10 +321,13 @@ async fn read(shared: &Arc<Shared>, mut reader: Reader) -> Ending {
         match message {
             Some(Ok(Message::Text(text))) => {
                 let message = Heard::parse(text.as_str());
-                let malformed = shared.with(|core| {
+                let (malformed, resync) = shared.with(|core| {
                     core.heard_something(now);
-                    message.map(|message| core.heard(shared, message)).err()
+                    (message.map(|message| core.heard(shared, message)).err(), std::mem::take(&mut core.resync))
                 });
+                if resync {
+                    return Ending::retry("the server did not understand a push");
+                }
                 if let Some(refusal) = malformed {
                     let reason = format!("a message of the server was not understood: {}", refusal.reason);
                     shared.notice(Notice::Error { code: refusal.code.into(), reason, about: Default::default() });

@@ -10,10 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use chatroom_protocol::heard::{About, Reconnect};
+use chatroom_protocol::heard::{About, Reconnect, Resumption};
+use chatroom_protocol::message::HeldTopic;
+use chatroom_protocol::say::Known;
 use chatroom_protocol::{
     ChangeId, ClientId, ClientMessage, Code, Heard, Limits, RequestId, ServiceName, TopicName, heard::Hello,
 };
+use chatroom_replica::{ActionId, Asking, CursorId, ErrorCode, Greeting, Note, Refused, Replica, Status};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast, watch};
@@ -22,11 +26,10 @@ use tokio::time::Instant;
 use crate::action::{Acting, Settled};
 use crate::call::Calling;
 use crate::client::Notice;
-use crate::error::ErrorCode;
 use crate::listener::Listeners;
-use crate::replica::{Asking, CursorId, Note, Replica, Status};
 use crate::service::Providing;
 use crate::state::{Connectivity, State};
+use crate::undo::History;
 
 /// How long a topic that nobody holds stays subscribed, in case somebody opens it again.
 const GRACE: Duration = Duration::from_millis(50);
@@ -49,6 +52,7 @@ pub(crate) struct Shared {
     /// The application wants the connection to do something: close, authenticate, reconnect.
     pub(crate) control: Notify,
     pub(crate) state: watch::Sender<State>,
+    pub(crate) history: watch::Sender<History>,
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) runtime: Handle,
 }
@@ -57,7 +61,7 @@ pub(crate) struct Shared {
 pub(crate) struct Core {
     pub(crate) replica: Replica,
     pub(crate) topics: BTreeMap<TopicName, Entry>,
-    pub(crate) actions: BTreeMap<ChangeId, Acting>,
+    pub(crate) actions: BTreeMap<ActionId, Acting>,
     pub(crate) calls: BTreeMap<i64, Calling>,
     pub(crate) deadlines: BTreeSet<(Instant, i64)>,
     pub(crate) services: BTreeMap<ServiceName, Providing>,
@@ -65,9 +69,7 @@ pub(crate) struct Core {
     pub(crate) registering: BTreeMap<ServiceName, u32>,
     pub(crate) to_register: VecDeque<ServiceName>,
     pub(crate) queue: VecDeque<Queued>,
-    /// Actions in the queue whose positions wait for a value.
-    pub(crate) undrafted: VecDeque<ChangeId>,
-    /// Changes and calls among [`Core::queue`].
+    /// Calls among [`Core::queue`].
     pub(crate) waiting: usize,
     pub(crate) waiting_max: usize,
     /// Own presence entries to be written again on this connection.
@@ -80,10 +82,14 @@ pub(crate) struct Core {
     /// Where topics' tokens wait for the dispatcher, in the order of the updates.
     pub(crate) tokens: VecDeque<(TopicName, CursorId)>,
     pub(crate) next_number: i64,
-    pub(crate) id_prefix: String,
+    /// The group that actions are made in.
+    pub(crate) group: Option<u64>,
+    began: Instant,
     pub(crate) closed: bool,
     pub(crate) authenticate: bool,
     pub(crate) reconnect: bool,
+    /// Whether this connection has to end and the next one go on with the session.
+    pub(crate) resync: bool,
     after: After,
 }
 
@@ -99,8 +105,6 @@ pub(crate) struct Session {
 /// Something to say, in order.
 #[derive(Debug)]
 pub(crate) enum Queued {
-    /// An own change or action; it survives a reconnect.
-    Action(ChangeId),
     /// An own call; it survives a reconnect.
     Call(i64),
     /// A message that makes sense on this connection only.
@@ -117,8 +121,8 @@ pub(crate) struct Entry {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) streams: BTreeMap<CursorId, Option<Waker>>,
     pub(crate) listeners: Option<Listeners>,
-    /// This client's entry of a presence topic, as it was sent last.
-    pub(crate) mine: Option<Box<RawValue>>,
+    /// This client's entry of a presence topic, to be put there again after a reconnect.
+    pub(crate) mine: Option<Value>,
 }
 
 /// What is to be done once the lock is free.
@@ -130,6 +134,8 @@ pub(crate) struct After {
     pub(crate) wake: bool,
     pub(crate) timer: bool,
     pub(crate) dispatch: bool,
+    /// Whether there may be something else to undo.
+    history: bool,
 }
 
 impl Shared {
@@ -144,7 +150,6 @@ impl Shared {
             registering: BTreeMap::new(),
             to_register: VecDeque::new(),
             queue: VecDeque::new(),
-            undrafted: VecDeque::new(),
             waiting: 0,
             waiting_max,
             to_restore: VecDeque::new(),
@@ -155,10 +160,12 @@ impl Shared {
             limits: Limits::unlimited(),
             tokens: VecDeque::new(),
             next_number: 0,
-            id_prefix: format!("{:x}", crate::backoff::random()),
+            group: None,
+            began: Instant::now(),
             closed: false,
             authenticate: false,
             reconnect: false,
+            resync: false,
             after: After::default(),
         };
         Arc::new(Self {
@@ -169,6 +176,7 @@ impl Shared {
             dispatch: Notify::new(),
             control: Notify::new(),
             state: watch::Sender::new(State::new(Connectivity::Connecting)),
+            history: watch::Sender::new(History::default()),
             notices: broadcast::Sender::new(256),
             runtime,
         })
@@ -179,6 +187,10 @@ impl Shared {
         let mut core = self.lock();
         let result = work(&mut core);
         core.take_notes();
+        if std::mem::take(&mut core.after.history) {
+            let history = core.history();
+            self.history.send_if_modified(|held| std::mem::replace(held, history) != history);
+        }
         let after = std::mem::take(&mut core.after);
         drop(core);
         for settled in after.settled {
@@ -233,6 +245,11 @@ impl Core {
         &mut self.after
     }
 
+    /// Milliseconds since the client began.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     pub(crate) fn number(&mut self) -> i64 {
         self.next_number += 1;
         self.next_number
@@ -248,9 +265,6 @@ impl Core {
 
     fn take_notes(&mut self) {
         let notes = self.replica.notes();
-        if !notes.is_empty() {
-            self.settle_drafts();
-        }
         for note in notes {
             match note {
                 Note::Stepped(name) => {
@@ -272,6 +286,11 @@ impl Core {
                     }
                     self.after.wake = true;
                 }
+                Note::Settled(action, outcome) => {
+                    self.settled(action, outcome);
+                    (self.after.wake, self.after.history) = (true, true);
+                }
+                Note::History => self.after.history = true,
                 Note::Gap(topic, reason) => {
                     self.after.wake = true;
                     self.after.notices.push(Notice::Gap { topic_name: topic.to_string(), reason });
@@ -321,11 +340,12 @@ impl Core {
         if entry.handles > 0 || entry.pins > 0 {
             return;
         }
-        if entry.mine.is_some() {
+        let present = entry.mine.is_some();
+        self.topics.remove(name);
+        if present {
             // Whoever does not hold the topic is not present in it.
             self.clear_presence(name);
         }
-        self.topics.remove(name);
         self.replica.release(name);
         self.after.wake = true;
     }
@@ -360,7 +380,9 @@ impl Core {
     pub(crate) fn connected(&mut self, hello: Hello) {
         self.connections += 1;
         self.limits = hello.limits.clone();
-        self.replica.connected(hello.id);
+        let goes_on = matches!(hello.resumed, Some(Resumption::Resumed | Resumption::Resynced));
+        let (id, session, limits) = (hello.id, hello.session.clone(), hello.limits.clone());
+        self.replica.connected(Greeting { id, session, goes_on, limits });
         self.to_register = self.services.keys().cloned().collect();
         self.registering.clear();
         self.to_restore =
@@ -368,6 +390,16 @@ impl Core {
         self.session = Some(Session { hello, heard_at: Instant::now(), probed: false, goodbye: None });
         self.after.wake = true;
         self.after.timer = true;
+    }
+
+    /// What to say in a hello, to go on with the session there was.
+    pub(crate) fn known(&mut self) -> (Option<chatroom_protocol::message::Session>, Known) {
+        let Some(resume) = self.replica.resume() else {
+            return (None, Known::default());
+        };
+        let held = |(topic_name, kind, sequence)| HeldTopic { topic_name, topic_type: Some(kind), sequence };
+        let topics = resume.topics.into_iter().map(held).collect();
+        (Some(resume.session), Known { acknowledged: resume.acknowledged, topics })
     }
 
     /// The connection is gone: what belonged to it ends, the rest waits for the next.
@@ -378,7 +410,6 @@ impl Core {
         self.to_register.clear();
         self.to_restore.clear();
         self.registering.clear();
-        self.lose_actions();
         self.lose_calls();
         self.lose_requests();
         session
@@ -399,8 +430,13 @@ impl Core {
         while let Some(name) = self.to_register.pop_front() {
             texts.extend(self.registration_text(&name));
         }
-        while let Some(name) = self.to_restore.pop_front() {
-            texts.extend(self.presence_text(&name));
+        while !self.replica.is_resuming()
+            && let Some(name) = self.to_restore.pop_front()
+        {
+            self.restore_presence(&name);
+        }
+        while let Some(push) = self.replica.push() {
+            texts.push(push);
         }
         let mut bytes = texts.iter().map(String::len).sum::<usize>();
         while bytes < BATCH_BYTES
@@ -412,26 +448,6 @@ impl Core {
                     self.waiting -= 1;
                     self.call_text(number)
                 }
-                Queued::Action(id) => match self.action_text(&id) {
-                    Ok(text) => {
-                        self.waiting -= 1;
-                        text
-                    }
-                    // A position from the end has to wait for the value, and with it what the
-                    // application said later; answers and the like need not.
-                    Err(NotYet) => {
-                        self.queue.push_front(Queued::Action(id));
-                        let (once, kept) = std::mem::take(&mut self.queue)
-                            .into_iter()
-                            .partition::<VecDeque<_>, _>(|queued| matches!(queued, Queued::Once(_)));
-                        self.queue = kept;
-                        texts.extend(once.into_iter().filter_map(|queued| match queued {
-                            Queued::Once(text) => Some(text),
-                            _ => None,
-                        }));
-                        break;
-                    }
-                },
             };
             bytes += text.as_ref().map_or(0, String::len);
             texts.extend(text);
@@ -474,13 +490,30 @@ impl Core {
             }
             Heard::Update { topic_name, change, place } => self.replica.update(&topic_name, change, place),
             Heard::Action { sequence, by, changes, .. } => self.replica.action(sequence, by, &changes),
-            Heard::Accepted { id, sequence, .. } => {
-                self.replica.accepted(&id, sequence);
-                self.action_accepted(&id, sequence);
+            Heard::Accepted { id: ChangeId::Number(number), sequence, previous, effect, changes } => {
+                self.replica.accepted(number.unsigned_abs(), sequence, &previous, effect, changes.as_deref());
+                self.after.wake = true;
             }
-            Heard::RejectUpdate { topic_name, change, reason, code, retryable, action_id } => {
-                self.action_rejected(action_id, &topic_name, change, ErrorCode::new(code), reason, retryable);
+            Heard::RejectUpdate {
+                topic_name,
+                change,
+                reason,
+                code,
+                retryable,
+                action_id: Some(ChangeId::Number(number)),
+            } => {
+                let change = serde_json::from_str(change.get()).unwrap_or_default();
+                let code = ErrorCode::new(code);
+                let refused = Refused { code, reason, topic_name, change, retryable, maybe_executed: false };
+                self.replica.rejected(number.unsigned_abs(), refused);
+                self.after.wake = true;
             }
+            Heard::Resumed { .. } => {
+                self.replica.resumed();
+                self.after.wake = true;
+            }
+            // Answers to what this client does not send.
+            Heard::Accepted { .. } | Heard::RejectUpdate { .. } => {}
             Heard::Registered { service_name } => self.registered(&service_name, Ok(())),
             Heard::Request { service_name, args, request_id, timeout_ms, by } => {
                 self.requested(shared, &service_name, args, request_id, timeout_ms, by);
@@ -500,20 +533,23 @@ impl Core {
                     session.goodbye = Some((code, reason, reconnect));
                 }
             }
-            Heard::Hello(_) | Heard::Resumed { .. } | Heard::Unknown { .. } => {}
+            Heard::Hello(_) | Heard::Unknown { .. } => {}
         }
     }
 
     fn error(&mut self, code: ErrorCode, reason: String, about: About) {
         let topic = about.topic_name.as_deref().and_then(|name| TopicName::parse(name).ok());
         let service = about.service_name.as_deref().and_then(|name| ServiceName::parse(name).ok());
-        match (about.kind.as_deref(), topic, service, &about.request_id, &about.action_id) {
+        match (about.kind.as_deref(), topic, service, &about.request_id) {
             (Some("subscribe"), Some(topic), ..) => self.replica.refused(&topic, code, &reason),
-            (Some("register_service"), _, Some(service), ..) => self.registered(&service, Err((code, reason))),
-            (_, _, _, _, Some(action)) => {
-                self.action_rejected(Some(action.clone()), "", RawValue::NULL, code, reason, code.is_retryable());
+            (Some("register_service"), _, Some(service), _) => self.registered(&service, Err((code, reason))),
+            // What was pushed was not understood: only a new beginning can tell what became of it.
+            (Some("push"), ..) => {
+                self.after.notices.push(Notice::Error { code, reason, about });
+                self.resync = true;
+                self.after.wake = true;
             }
-            (Some("request"), _, _, Some(RequestId::Number(number)), _) => {
+            (Some("request"), _, _, Some(RequestId::Number(number))) => {
                 let error =
                     chatroom_protocol::message::ServiceError { code: code.number(), message: reason, data: None };
                 self.responded(*number, Err(error), false);
@@ -530,8 +566,7 @@ impl Core {
             return false;
         }
         let code = state.code.unwrap_or(Code::Closed.into());
-        self.replica.disconnected();
-        self.close_actions(code, &state.reason);
+        self.replica.close(code.known().unwrap_or(Code::Closed), &state.reason);
         self.close_calls(code, &state.reason);
         self.close_services(code, &state.reason);
         self.queue.clear();
@@ -543,10 +578,6 @@ impl Core {
     }
 
     pub(crate) fn me(&self) -> Option<ClientId> {
-        self.replica.me()
+        self.replica.id()
     }
 }
-
-/// A message that cannot be written before a topic is loaded.
-#[derive(Debug)]
-pub(crate) struct NotYet;

@@ -311,8 +311,8 @@ impl<T: DeserializeOwned + Send + 'static> Update<Event<T>> {
     /// # Errors
     /// When it does not have the shape of `T`.
     pub fn args(&self) -> Result<T, ShapeError> {
-        match self.change() {
-            Some(Change::Event(EventChange::Emit(args))) => item(args),
+        match self.changes() {
+            [Change::Event(EventChange::Emit(args)), ..] => item(args),
             _ => Err(ShapeError(serde::de::Error::custom("not an event"))),
         }
     }

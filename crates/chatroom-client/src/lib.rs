@@ -18,7 +18,7 @@
 //! A byte on its way in meets `connection`, `core` (the client's memory), then what it is for:
 //! `replica` for topics, `action` for the outcomes of own changes, `call` and `service` for
 //! functions, `presence` for who is there. Handles (`topic`, `kind`, `listener`) write into
-//! the same memory. `replica.rs` and `cursor.rs` are pure; no code of the application runs under
+//! the same memory. What is known of the room is a `chatroom_replica::Replica`, which is pure; no code of the application runs under
 //! the lock of the memory nor on the connection's task, so anything may be called or awaited from
 //! anywhere.
 
@@ -33,8 +33,6 @@ mod state;
 mod token;
 
 mod core;
-mod cursor;
-mod replica;
 
 mod kind;
 mod listener;
@@ -44,24 +42,24 @@ mod action;
 mod call;
 mod presence;
 mod service;
+mod undo;
 
 mod error;
 
-pub use crate::action::{Accepted, Action, ActionFuture, Editing, Transaction};
+pub use crate::action::{Action, ActionFuture, Editing, Transaction};
 pub use crate::backoff::Backoff;
 pub use crate::call::{CallFuture, Request};
 pub use crate::client::{Builder, Client, Holdings, Notice};
-pub use crate::cursor::{Cause, Meta};
-pub use crate::error::{
-    CallError, ConnectionError, ErrorCode, RegisterError, Rejected, ServiceError, ShapeError, TopicError,
-};
+pub use crate::error::{CallError, ConnectionError, RegisterError, Rejected, ServiceError, ShapeError, TopicError};
 pub use crate::kind::{Bool, Component, Dict, Event, Float, Generic, Int, Kind, List, Presence, Set, Text, Untyped};
 pub use crate::listener::{Changes, Listening, Update};
-pub use crate::replica::Status;
 pub use crate::service::{Call, Provide, Registration, RegistrationState, Reporter};
 pub use crate::state::{Connectivity, State};
 pub use crate::token::{TokenError, TokenReason};
 pub use crate::topic::Topic;
+pub use crate::undo::{Group, History};
+
+pub use chatroom_replica::{Accepted, Cause, ErrorCode, Meta, Status};
 
 pub use chatroom_protocol::heard::About;
 pub use chatroom_protocol::message::Pick;

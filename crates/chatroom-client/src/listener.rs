@@ -13,11 +13,11 @@ use futures_util::Stream;
 
 use crate::client::Notice;
 use crate::core::Shared;
-use crate::cursor::{BEHIND_MAX, Meta, RawUpdate};
 use crate::error::ShapeError;
 use crate::kind::Kind;
-use crate::replica::CursorId;
 use crate::topic::Held;
+use chatroom_replica::CursorId;
+use chatroom_replica::{BEHIND_MAX, Meta, RawUpdate};
 
 /// A topic's value right after a change, or as a whole.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ impl<K> Update<K> {
         Self { raw, kind: PhantomData }
     }
 
-    /// The change; `None` for a snapshot.
+    /// The changes that lead here from the value before; none for a snapshot.
     #[must_use]
-    pub fn change(&self) -> Option<&Change> {
-        self.raw.change.as_deref()
+    pub fn changes(&self) -> &[Change] {
+        &self.raw.changes
     }
 
     /// Where the update comes from.

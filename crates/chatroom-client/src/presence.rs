@@ -3,16 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use chatroom_protocol::change::RawChange;
-use chatroom_protocol::{ChangeId, ClientId, ClientMessage, Limits, TopicName, TopicType, TopicValue};
+use chatroom_protocol::{ClientId, TopicName, TopicType, TopicValue};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use serde_json::value::{RawValue, to_raw_value};
 
-use crate::action::Acting;
-use crate::core::{Core, Queued};
+use crate::action::Draft;
+use crate::core::Core;
 use crate::kind::Presence;
-use crate::replica::Part;
 use crate::topic::Topic;
 
 impl<T: DeserializeOwned + Send + 'static> Topic<Presence<T>> {
@@ -45,60 +42,41 @@ impl<T: DeserializeOwned + Send + 'static> Topic<Presence<T>> {
 }
 
 impl Core {
-    /// Keeps what was just sent, to be sent again.
-    pub(crate) fn remember_presence(&mut self, id: &ChangeId, topics: &[TopicName]) {
-        for topic in topics.iter().filter(|topic| self.replica.kind(topic) == Some(TopicType::Presence)) {
-            let value = self.replica.part(id, topic).map(entry_of);
-            if let (Some(entry), Some(value)) = (self.topics.get_mut(topic), value) {
-                entry.mine = value;
-            }
-        }
+    /// Keeps what was just put into presence topics, to be put there again.
+    pub(crate) fn remember_presence(&mut self, topics: &[TopicName]) {
+        self.note_presence(topics, false);
     }
 
-    /// What was refused is not sent again; what stood there before is.
+    /// What was refused is not put there again; what stands there is.
     pub(crate) fn presence_refused(&mut self, topics: &[TopicName]) {
-        let Some(me) = self.me() else {
-            return;
-        };
-        for topic in topics {
-            let Some(TopicValue::Presence(entries)) = self.replica.value(topic).as_deref().cloned() else {
-                continue;
-            };
+        self.note_presence(topics, true);
+    }
+
+    fn note_presence(&mut self, topics: &[TopicName], refused: bool) {
+        for topic in topics.iter().filter(|topic| self.replica.kind(topic) == Some(TopicType::Presence)) {
+            let mine = self.replica.own_entry(topic);
             if let Some(entry) = self.topics.get_mut(topic) {
-                entry.mine = entries.get(&me).and_then(|value| to_raw_value(value).ok());
+                entry.mine = match mine {
+                    Some(mine) => mine,
+                    None if refused => None,
+                    None => continue,
+                };
             }
         }
     }
 
-    /// The message that writes an own entry again.
-    pub(crate) fn presence_text(&mut self, name: &TopicName) -> Option<String> {
-        let value = self.topics.get(name)?.mine.clone()?;
-        let id = self.change_id();
-        let change = to_raw_value(&json!({"type": "put", "value": value, "id": id})).ok()?;
-        let text = ClientMessage::Update { topic_name: name.clone(), change: &change, base: None }.text();
-        self.replica.begin(&id, vec![Part { topic: name.clone(), change }]);
-        self.actions.insert(id, Acting::unattended());
-        Some(text)
+    /// Puts the own entry into a topic again: the room took it out when the connection went.
+    pub(crate) fn restore_presence(&mut self, name: &TopicName) {
+        if let Some(value) = self.topics.get(name).and_then(|entry| entry.mine.clone()) {
+            let draft = Draft::json(json!({"type": "put", "value": value}));
+            self.act(None, vec![(name.clone(), draft)], false);
+        }
     }
 
     /// Takes the own entry out of a topic that this client leaves.
     pub(crate) fn clear_presence(&mut self, name: &TopicName) {
-        let id = self.change_id();
-        let change = to_raw_value(&json!({"type": "pop", "id": id}));
-        if let (Ok(change), true) = (change, self.session.is_some()) {
-            let text = ClientMessage::Update { topic_name: name.clone(), change: &change, base: None }.text();
-            self.queue.push_back(Queued::Once(text));
+        if self.session.is_some() {
+            self.act(None, vec![(name.clone(), Draft::json(json!({"type": "pop"})))], false);
         }
-    }
-}
-
-/// The value of a `put`; `None` for a `pop`.
-fn entry_of(change: &RawValue) -> Option<Box<RawValue>> {
-    use chatroom_protocol::{Change, change::PresenceChange};
-    let decoded = RawChange::parse(change)
-        .and_then(|raw| raw.decode(TopicType::Presence, ClientId::SERVER, &Limits::unlimited()));
-    match decoded {
-        Ok(Change::Presence(PresenceChange::Put(_, value))) => to_raw_value(&value).ok(),
-        _ => None,
     }
 }

@@ -21,8 +21,9 @@ use tokio::time::Instant;
 
 use crate::client::{Notice, Owner};
 use crate::core::{Core, Queued, Shared};
-use crate::error::{ErrorCode, RegisterError, ServiceError};
+use crate::error::{RegisterError, ServiceError};
 use crate::listener::panic_text;
+use chatroom_replica::ErrorCode;
 
 /// A call of a service that this client provides.
 #[derive(Debug)]

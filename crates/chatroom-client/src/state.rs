@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chatroom_protocol::Code;
 
-use crate::error::ErrorCode;
+use chatroom_replica::ErrorCode;
 
 /// Whether this client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -12,7 +12,7 @@ use crate::core::Shared;
 use crate::error::{ShapeError, TopicError};
 use crate::kind::Kind;
 use crate::listener::{Changes, Listening, Update};
-use crate::replica::Status;
+use chatroom_replica::Status;
 
 /// A topic of the room. Cheap to clone; handles of one topic share one subscription, which ends
 /// shortly after the last of them was dropped. A handle stays valid across reconnects.
@@ -111,14 +111,23 @@ impl<K: Kind> Topic<K> {
         self.held.shared().with(|core| core.hold(&self.held.name).status.subscribe())
     }
 
-    /// The value that the room confirmed last; `None` before the topic is loaded, and for a value
-    /// that does not have the shape of the handle's type (see [`Topic::try_value`]).
+    /// The value, with this client's own changes in it from the moment they are made; `None` before
+    /// the topic is loaded, and for a value that does not have the shape of the handle's type (see
+    /// [`Topic::try_value`]).
     #[must_use]
     pub fn value(&self) -> Option<K::Value> {
         self.try_value().ok().flatten()
     }
 
-    /// The value that the room confirmed last; `None` before the topic is loaded.
+    /// The value that the room confirmed last, without own changes that have no outcome yet; `None`
+    /// before the topic is loaded, and for a value of another shape than the handle's type.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<K::Value> {
+        let value = self.held.shared().with(|core| core.replica.confirmed(&self.held.name))?;
+        K::read(&value).ok()
+    }
+
+    /// The value, as [`Topic::value`] gives it.
     ///
     /// # Errors
     /// When the value does not have the shape of the handle's type: the room checks the type of a
@@ -127,7 +136,7 @@ impl<K: Kind> Topic<K> {
         self.snapshot().map(|value| K::read(&value)).transpose()
     }
 
-    /// The value that the room confirmed last as the protocol holds it, without reading it into
+    /// The value as the protocol holds it, without reading it into
     /// the handle's type. While it is kept, the topic's next change has to copy it.
     #[must_use]
     pub fn snapshot(&self) -> Option<Arc<TopicValue>> {
@@ -200,6 +209,6 @@ impl<K: Kind> Topic<K> {
     }
 
     pub(crate) fn draft(&self, draft: Draft) -> Action {
-        self.held.shared().act(vec![(self.held.name.clone(), draft)], false)
+        self.held.shared().act(vec![(self.held.name.clone(), draft)], true)
     }
 }

@@ -5,6 +5,15 @@
 //! messages for the server and [`Note`]s for the application come out; no socket, clock or
 //! randomness. The rules are sections 3 to 6 of `docs/merging.md`.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::print_stdout,
+        reason = "a test that panics has failed, and reports what it ran"
+    )
+)]
+
 mod code;
 mod commit;
 mod cursor;

@@ -20,7 +20,6 @@ const STEPS_MAX: usize = 32;
 
 /// Where a topic stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Status {
     /// The value was asked for.
     Loading,

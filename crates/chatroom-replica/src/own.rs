@@ -182,6 +182,13 @@ impl Replica {
             if !topics.contains(&name) {
                 topics.push(name.clone());
             }
+            let done = done.and_then(|()| match part + 1 == count && !self.can_be_sent(id, &topics, limits) {
+                true => Err(Refusal::new(
+                    Code::TooBig,
+                    format!("a message has at most {} bytes, this action is larger", limits.message_bytes),
+                )),
+                false => Ok(()),
+            });
             if let Err(refusal) = done {
                 for name in topics {
                     self.withdraw(id, &name);
@@ -189,7 +196,6 @@ impl Replica {
                 return Err((part, refusal));
             }
         }
-        debug_assert!(count > 0);
         let tracked = how.tracked;
         for name in &topics {
             let Some((tape, changes)) = made.remove(name) else {
@@ -206,6 +212,15 @@ impl Replica {
         let nature = Nature::Made { tracked, group: how.group, at_ms: how.now_ms };
         self.actions.push_back(Pending { id, nature, topics, named: Vec::new() });
         Ok(())
+    }
+
+    fn can_be_sent(&self, id: ActionId, topics: &[TopicName], limits: &Limits) -> bool {
+        let made = topics.iter().filter_map(|name| Some((name, self.mirrors.get(name)?)));
+        let changes = made.flat_map(|(name, mirror)| {
+            let from = mirror.own.partition_point(|own| own.action < id);
+            mirror.own.range(from..).filter_map(move |own| Some((name, own.change.as_ref()?)))
+        });
+        crate::push::fits(changes, limits.message_bytes)
     }
 
     fn perform_part(

@@ -1,5 +1,6 @@
 //! What goes to the server: the pending actions, several in one message (M20, M26).
 
+use chatroom_protocol::change::StringChange;
 use chatroom_protocol::{Change, Sequence, TopicName};
 use serde::Serialize;
 
@@ -33,6 +34,28 @@ struct PushedChange<'a> {
 /// What a message says besides its actions, at most: its own fields and those of each topic and change.
 const ENVELOPE_BYTES: usize = 256;
 const PART_BYTES: usize = 64;
+
+/// Whether an action with these changes can go out in one message.
+pub(crate) fn fits<'a>(
+    changes: impl Iterator<Item = (&'a TopicName, &'a Change)> + Clone,
+    message_bytes: usize,
+) -> bool {
+    let part = |(name, _): (&TopicName, &Change), bytes: usize| name.as_str().len() + PART_BYTES + bytes;
+    // Each byte of a text is written as six at most.
+    let most: usize = changes.clone().map(|it| part(it, it.1.weight() * 6 + components(it.1) * 24)).sum();
+    if ENVELOPE_BYTES + most <= message_bytes {
+        return true;
+    }
+    let written = |change: &Change| serde_json::to_string(change).map_or(usize::MAX / 2, |text| text.len());
+    ENVELOPE_BYTES + changes.map(|it| part(it, written(it.1))).sum::<usize>() <= message_bytes
+}
+
+fn components(change: &Change) -> usize {
+    match change {
+        Change::String(StringChange::Edit(components)) => components.len(),
+        _ => 1,
+    }
+}
 
 impl Replica {
     /// The next message with own actions, if one may go out now; they are on their way then.

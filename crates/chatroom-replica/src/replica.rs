@@ -16,6 +16,11 @@ use crate::outcome::{Outcome, Refused};
 use crate::own::{ActionId, Nature, Pending, Waiting};
 use crate::undo::{Direction, History};
 
+#[cfg(test)]
+mod interleavings;
+#[cfg(test)]
+mod tests;
+
 /// What the rest of the client has to hear of.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Note {
@@ -385,6 +390,22 @@ impl Replica {
     pub fn has_pending(&self, name: &TopicName) -> bool {
         self.mirrors.get(name).is_some_and(|mirror| !mirror.own.is_empty())
             || self.waiting.iter().any(|waiting| waiting.touches(name))
+    }
+
+    /// This client's entry in a presence topic, with its own pending changes: `Some(None)` if it takes
+    /// it out, `None` if nothing is known.
+    #[must_use]
+    pub fn own_entry(&self, name: &TopicName) -> Option<Option<Value>> {
+        let mirror = self.mirrors.get(name)?;
+        let pending = mirror.own.iter().rev().find_map(|own| match &own.change {
+            Some(Change::Presence(PresenceChange::Put(_, value))) => Some(Some(value.clone())),
+            Some(Change::Presence(PresenceChange::Pop(_))) => Some(None),
+            _ => None,
+        });
+        pending.or_else(|| match mirror.value.as_deref()? {
+            TopicValue::Presence(entries) => Some(entries.get(&self.me()).cloned()),
+            _ => None,
+        })
     }
 
     /// Starts to read a topic: its value first, then its changes.

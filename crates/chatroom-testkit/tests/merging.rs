@@ -152,6 +152,40 @@ impl Applying {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Indexing {
+    id: String,
+    #[serde(rename = "section")]
+    _section: String,
+    text: String,
+    positions: Vec<[usize; 3]>,
+    #[serde(default)]
+    inside: Vec<[usize; 2]>,
+}
+
+impl Indexing {
+    /// Positions are native to each language; here they are scalar values on the wire and bytes in memory.
+    fn check(&self) -> Result<(), String> {
+        let text = chatroom_protocol::text::Text::from(self.text.clone());
+        let expected: Vec<[usize; 3]> = (0..=text.scalars())
+            .map(|scalar| {
+                let before = text.slice(0, scalar).map_err(|refusal| refusal.to_string())?;
+                Ok([scalar, before.encode_utf16().count(), before.len()])
+            })
+            .collect::<Result<_, String>>()?;
+        if expected != self.positions {
+            return Err(format!("found {expected:?}"));
+        }
+        let starts: Vec<[usize; 2]> = expected
+            .windows(2)
+            .filter(|pair| pair[1][1] - pair[0][1] == 2)
+            .map(|pair| [pair[0][1] + 1, pair[0][0]])
+            .collect();
+        if starts == self.inside { Ok(()) } else { Err(format!("inside: found {starts:?}")) }
+    }
+}
+
 macro_rules! vectors_of {
     ($($test:ident: $name:literal, $case:ty;)*) => {$(
         #[test]
@@ -162,6 +196,10 @@ macro_rules! vectors_of {
 }
 
 vectors_of! {
+    transform: "transform", Transforming;
+    rectangles: "rectangle", Crossing;
+    invert: "invert", Inverting;
+    index: "index", Indexing;
     generated_transform: "generated/transform", Transforming;
     generated_rectangle: "generated/rectangle", Crossing;
     generated_invert: "generated/invert", Inverting;

@@ -202,32 +202,33 @@ async fn after_a_reconnect_everything_is_said_in_order() {
     side.say("registered", json!({"service_name": "sum"})).await;
     service.ready().await.unwrap();
     let put = me.put(&json!({"x": 1}));
-    let sent = side.hear_of("update").await;
-    assert_eq!(sent["change"]["value"], json!({"x": 1}));
-    side.say("accepted", json!({"id": sent["change"]["id"], "sequence": 4})).await;
+    let (number, sent) = side.pushed().await;
+    assert_eq!(sent[0].1["value"], json!({"x": 1}));
+    assert_eq!(me.mine(), Some(json!({"x": 1})), "shown at once");
+    side.say("accepted", json!({"id": number, "sequence": 4, "previous": [3]})).await;
     put.await.unwrap();
-    assert_eq!(me.mine(), Some(json!({"x": 1})));
     let unanswered = score.add(5);
-    side.hear_of("update").await;
+    side.hear_of("push").await;
     side.close(1001).await;
+    becomes(&room, Connectivity::Offline).await;
+    assert_eq!(score.status(), Status::Stale);
+    assert_eq!((score.value(), score.confirmed(), room.unsaved()), (Some(6), Some(1), 1));
+
+    // This server gives no sessions, so nobody knows what became of what was on its way.
+    let queued = score.add(7);
+    let mut side = server.greet(2).await;
     let lost = unanswered.await.unwrap_err();
     assert_eq!((lost.code, lost.maybe_executed, lost.retryable), (Code::ConnectionLost.into(), true, true));
     assert_eq!(lost.change["value"], 5);
-    assert_eq!(score.status(), Status::Stale);
-
-    let queued = score.add(7);
-    let mut side = server.greet(2).await;
     side.subscribed(json!(2), 9).await;
     side.subscribed(json!({}), 9).await;
     assert_eq!(side.hear_of("register_service").await["service_name"], "sum");
-    let restored = side.hear_of("update").await;
-    assert_eq!((&restored["topic_name"], &restored["change"]["value"]), (&json!("who"), &json!({"x": 1})));
-    assert_eq!(restored["change"].get("key"), None);
-    let update = side.hear_of("update").await;
-    assert_eq!((&update["topic_name"], &update["change"]["value"]), (&json!("score"), &json!(7)));
-    side.say("accepted", json!({"id": restored["change"]["id"], "sequence": 10})).await;
-    side.say("accepted", json!({"id": update["change"]["id"], "sequence": 11})).await;
-    assert_eq!(queued.await.unwrap().sequence.0, 11);
+    let (number, sent) = side.pushed().await;
+    let sent: Vec<_> = sent.iter().map(|(name, change)| (name.as_str(), change["value"].clone())).collect();
+    assert_eq!((number, sent.as_slice()), (1, &[("score", json!(7)), ("who", json!({"x": 1}))][..]));
+    side.say("accepted", json!({"id": 1, "sequence": 10, "previous": [9]})).await;
+    side.say("accepted", json!({"id": 2, "sequence": 11, "previous": [9]})).await;
+    assert_eq!(queued.await.unwrap().sequence.0, 10);
     assert_eq!(score.value(), Some(9));
     assert_eq!(me.mine(), Some(json!({"x": 1})));
 }
@@ -285,9 +286,9 @@ async fn limits_and_types_are_checked_before_anything_is_sent() {
     assert_eq!(room.topic::<Int>("").unwrap_err().code, Code::BadName);
     // The next thing that is sent is what fits.
     let fits = text.insert(3, "!");
-    let sent = side.hear_of("update").await;
-    assert_eq!(sent["change"]["components"], json!([{"retain": 3}, {"insert": "!"}]));
-    side.say("accepted", json!({"id": sent["change"]["id"], "sequence": 2})).await;
+    let (number, sent) = side.pushed().await;
+    assert_eq!(sent[0].1["components"], json!([{"retain": 3}, {"insert": "!"}]));
+    side.say("accepted", json!({"id": number, "sequence": 2, "previous": [1]})).await;
     fits.await.unwrap();
     assert_eq!(text.value().unwrap(), "aé😀!");
 
@@ -320,7 +321,7 @@ async fn everything_settles_when_the_client_is_closed() {
     let registration =
         room.provide("sum", |_: chatroom_client::Call<Value>| async { Ok::<_, String>(1) }).start().unwrap();
     let call = std::future::IntoFuture::into_future(room.call::<Value>("x", &()));
-    for kind in ["subscribe", "subscribe", "update", "register_service"] {
+    for kind in ["subscribe", "subscribe", "push", "register_service"] {
         side.hear_of(kind).await;
     }
     room.close();
@@ -369,9 +370,10 @@ async fn a_refusal_that_nobody_awaits_is_a_notice() {
     // Refused here, and refused there.
     score.set(i64::MAX);
     score.add(1);
-    let sent = side.hear_of("update").await;
-    let refusal =
-        json!({"topic_name": "score", "change": sent["change"], "reason": "no", "code": 212, "retryable": false});
+    let (number, sent) = side.pushed().await;
+    let refusal = json!({
+        "topic_name": "score", "change": sent[0].1, "reason": "no", "code": 212, "retryable": false, "action_id": number,
+    });
     side.say("reject_update", refusal).await;
     for code in [Code::OutOfRange, Code::Invalid] {
         match notices.recv().await.unwrap() {

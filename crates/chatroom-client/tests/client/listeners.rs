@@ -72,7 +72,7 @@ async fn a_listener_removed_in_a_round_is_not_called_and_one_added_begins_with_t
     score.add(1).await.unwrap();
     until("the last round", || log.lock().unwrap().len() == 6).await;
     let expected =
-        ["first 0", "victim 0", "first 1", "added 1 Snapshot", "first 2", "added 2 Change"].map(str::to_owned);
+        ["first 0", "victim 0", "first 1", "added 1 Snapshot", "first 2", "added 2 Local"].map(str::to_owned);
     assert_eq!(*log.lock().unwrap(), expected);
 }
 
@@ -119,7 +119,7 @@ async fn a_panic_stops_no_other_listener() {
     score.loaded().await.unwrap();
     let (log, write) = log();
     let _bad = score.on(|update| {
-        if update.meta().cause == Cause::Change {
+        if update.meta().cause != Cause::Snapshot {
             panic!("on purpose");
         }
     });

@@ -99,6 +99,18 @@ impl Side {
         message["content"].clone()
     }
 
+    /// The changes of the push that comes next: its number, and each change with its topic's name.
+    pub(crate) async fn pushed(&mut self) -> (u64, Vec<(String, Value)>) {
+        let push = self.hear_of("push").await;
+        let changes =
+            push["actions"].as_array().unwrap().iter().flat_map(|action| action["changes"].as_array().unwrap());
+        let named = changes.map(|part| {
+            let topic = &push["topics"][usize::try_from(part["topic"].as_u64().unwrap()).unwrap()];
+            (topic["topic_name"].as_str().unwrap().to_owned(), part["change"].clone())
+        });
+        (push["number"].as_u64().unwrap(), named.collect())
+    }
+
     /// Waits until the client has closed the connection.
     pub(crate) async fn closed(mut self) {
         while let Some(Ok(_)) = self.socket.next().await {}

@@ -78,9 +78,15 @@ fn json_line(name: &str, update: &Update<Untyped>) -> String {
         "topic_name": name,
         "cause": if meta.cause == Cause::Snapshot { "snapshot" } else { "change" },
         "sequence": meta.sequence.0,
-        "by": update.change().map(|_| meta.by.0),
-        "change": update.change().map(change_json),
+        "by": update.changes().first().map(|_| meta.by.0),
+        "change": match update.changes() {
+            [change] => Some(change_json(change)),
+            _ => None,
+        },
     });
+    if update.changes().len() > 1 {
+        line["changes"] = update.changes().iter().map(change_json).collect();
+    }
     if !matches!(&**update.snapshot(), TopicValue::Event) {
         line["value"] = update.value().unwrap_or_default();
     }
@@ -91,8 +97,11 @@ fn json_line(name: &str, update: &Update<Untyped>) -> String {
 fn readable(name: &str, update: &Update<Untyped>) -> String {
     let meta = update.meta();
     let name = shortened(name, 60);
-    let what = update.change().map_or_else(|| "is".to_owned(), |change| words(&change_json(change)));
-    let by = update.change().map(|_| format!("by {}", meta.by)).unwrap_or_default();
+    let what = match update.changes() {
+        [] => "is".to_owned(),
+        changes => changes.iter().map(|change| words(&change_json(change))).collect::<Vec<_>>().join(", "),
+    };
+    let by = update.changes().first().map(|_| format!("by {}", meta.by)).unwrap_or_default();
     let value = match &**update.snapshot() {
         TopicValue::Event => String::new(),
         _ => update.value().unwrap_or_default().to_string(),

@@ -6,8 +6,15 @@ use chatroom_testkit::vectors;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use chatroom_protocol::change::RawChange;
+use chatroom_protocol::heard::HeardPart;
+use chatroom_protocol::reply::Place;
+use chatroom_protocol::{Change, Refusal};
+use serde_json::value::RawValue;
+
 use super::*;
 use crate::cursor::BEHIND_MAX;
+use crate::own::{How, Intent};
 
 fn name(name: &str) -> TopicName {
     TopicName::parse(name).unwrap()
@@ -17,11 +24,24 @@ fn raw(value: &Value) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).unwrap()
 }
 
+fn greeting(id: u64) -> Greeting {
+    Greeting { id: ClientId(id), session: None, goes_on: false, limits: Limits::default() }
+}
+
+const TRACKED: How = How { tracked: true, group: None, now_ms: 0 };
+
+/// Makes an own change of the topic, as JSON.
+fn act(replica: &mut Replica, change: &RawValue, limits: &Limits) -> Result<ActionId, Refusal> {
+    let (kind, by) = (replica.kind(&name("t")).unwrap(), replica.client.unwrap());
+    let change = RawChange::parse(change)?.decode(kind, by, limits)?;
+    replica.act(vec![(name("t"), Intent::Change(change))], TRACKED, limits).map_err(|(_, refusal)| refusal)
+}
+
 /// A replica with one live topic.
 fn live(kind: TopicType, value: &RawValue, sequence: u64) -> Replica {
     let mut replica = Replica::default();
     replica.open(&name("t"), Some(kind)).unwrap();
-    replica.connected(ClientId(1));
+    replica.connected(greeting(1));
     assert_eq!(replica.asking(), [Asking::Subscribe(name("t"), Some(kind))]);
     replica.subscribed(&name("t"), kind, value, Sequence(sequence));
     replica.notes();
@@ -122,24 +142,22 @@ fn changes_are_followed() {
             let by = ClientId(case.by.unwrap_or(1));
             for own in [false, true] {
                 let mut replica = live(kind, &case.state, 1);
-                replica.me = Some(by);
+                replica.client = Some(by);
                 let before = shown(&replica);
                 if own {
-                    // What the room would refuse is mostly refused here; what is not goes there.
-                    let id = ChangeId::Text("own".into());
-                    let checked = replica.check(&name("t"), &change, &Limits::default());
-                    if let (Err(refusal), Some(code)) = (&checked, &case.code)
-                        && refusal.code.name() != code
-                    {
-                        return Err(format!("refused with {refusal} instead of {code}"));
+                    // What the room would refuse is refused here.
+                    match (act(&mut replica, &change, &Limits::default()), &case.code) {
+                        (Err(refusal), Some(code)) if refusal.code.name() == code => continue,
+                        (Err(refusal), code) => return Err(format!("refused with {refusal}, not {code:?}")),
+                        (Ok(_), Some(code)) => return Err(format!("not refused with {code}")),
+                        (Ok(_), None) => {}
                     }
-                    match (checked, &case.code) {
-                        (Err(refusal), None) => return Err(format!("refused: {refusal}")),
-                        (Err(_), Some(_)) | (Ok(()), Some(_)) => continue,
-                        (Ok(()), None) => {}
+                    let Some(_) = replica.push() else { return Err("nothing to push".into()) };
+                    let confirmed = replica.confirmed(&name("t")).unwrap();
+                    if serde_json::to_value(&*confirmed).unwrap() != before {
+                        return Err("the confirmed value moved before the room said so".into());
                     }
-                    replica.begin(&id, vec![Part { topic: name("t"), change: change.clone() }]);
-                    replica.accepted(&id, Sequence(2));
+                    replica.accepted(1, Sequence(2), &[Sequence(1)], true, None);
                 } else {
                     let place = Place { by, ..place(1, 2) };
                     replica.update(&name("t"), &change, place);
@@ -211,7 +229,7 @@ fn a_snapshot_that_says_nothing_new_tells_nobody() {
     let cursor = replica.follow(&name("t"));
     assert!(replica.next(&name("t"), cursor).is_some());
     replica.disconnected();
-    replica.connected(ClientId(2));
+    replica.connected(greeting(2));
     replica.asking();
     replica.subscribed(&name("t"), TopicType::Dict, &raw(&json!({"b": 2, "a": 1})), Sequence(8));
     assert!(replica.next(&name("t"), cursor).is_none());
@@ -285,17 +303,51 @@ fn own_changes_under_way_count_for_positions() {
     let mut replica = live(TopicType::List, &raw(&json!([1, 2])), 1);
     let limits = Limits { items: 4, ..Limits::default() };
     let insert = |position: usize| raw(&json!({"type": "insert", "position": position, "item": 0}));
-    let check = |replica: &Replica, change: &RawValue| {
-        replica.check(&name("t"), change, &limits).map_err(|refusal| refusal.code)
-    };
-    assert_eq!(check(&replica, &insert(3)), Err(Code::OutOfRange));
-    replica.begin(&ChangeId::Number(1), vec![Part { topic: name("t"), change: insert(2) }]);
-    assert_eq!(replica.length(&name("t")), Some(3));
-    assert_eq!(check(&replica, &insert(3)), Ok(()));
-    replica.begin(&ChangeId::Number(2), vec![Part { topic: name("t"), change: insert(3) }]);
-    assert_eq!(check(&replica, &insert(4)), Err(Code::TooBig));
-    replica.forget(&ChangeId::Number(2));
-    assert_eq!(replica.length(&name("t")), Some(3));
-    replica.accepted(&ChangeId::Number(1), Sequence(2));
-    assert_eq!((replica.length(&name("t")), shown(&replica)), (Some(3), json!([1, 2, 0])));
+    let mut made = |position: usize| act(&mut replica, &insert(position), &limits).map_err(|refusal| refusal.code);
+    assert_eq!(made(3), Err(Code::OutOfRange));
+    assert_eq!(made(2), Ok(ActionId(1)));
+    assert_eq!(made(3), Ok(ActionId(2)));
+    assert_eq!(made(4), Err(Code::TooBig));
+    assert_eq!(shown(&replica), json!([1, 2, 0, 0]));
+    replica.push().unwrap();
+    replica.accepted(1, Sequence(2), &[Sequence(1)], true, None);
+    let refused = crate::own::refused(Code::Invalid, "no".into(), "t".into(), Value::Null);
+    replica.rejected(2, refused);
+    assert_eq!((shown(&replica), replica.unsaved()), (json!([1, 2, 0]), 0));
+}
+
+/// ShareDB PR #327: what is on its way is not touched by what is done after a disconnect.
+#[test]
+fn an_edit_after_a_disconnect_is_no_part_of_what_was_on_its_way() {
+    let mut replica = live(TopicType::String, &raw(&json!("ab")), 1);
+    let limits = Limits::default();
+    let typed = |text: &str| raw(&json!({"type": "edit", "components": [{"insert": text}]}));
+    replica.session = Some(Session { id: ClientId(1), secret: "s".into() });
+    act(&mut replica, &typed("x"), &limits).unwrap();
+    let first = replica.push().unwrap();
+    replica.disconnected();
+    act(&mut replica, &typed("y"), &limits).unwrap();
+    replica.resume().unwrap();
+    replica.connected(Greeting { session: replica.session.clone(), goes_on: true, ..greeting(1) });
+    assert_eq!(replica.push(), None, "nothing goes out before all that was missed is known");
+    replica.resumed();
+    let again = replica.push().unwrap();
+    let actions = |push: &str| serde_json::from_str::<Value>(push).unwrap()["content"]["actions"].clone();
+    assert_eq!(actions(&again)[0], actions(&first)[0], "under the same number goes the same");
+    assert_eq!(actions(&again).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_own_change_is_told_at_once_and_its_outcome_changes_nothing() {
+    let mut replica = live(TopicType::Int, &raw(&json!(5)), 1);
+    let cursor = replica.follow(&name("t"));
+    replica.next(&name("t"), cursor).unwrap();
+    act(&mut replica, &raw(&json!({"type": "add", "value": 2})), &Limits::default()).unwrap();
+    let update = replica.next(&name("t"), cursor).unwrap();
+    assert_eq!((update.meta.cause, update.meta.mine, &*update.value), (Cause::Local, true, &TopicValue::Int(7)));
+    assert!(matches!(*update.changes, [Change::Int(_)]));
+    replica.push().unwrap();
+    replica.accepted(1, Sequence(2), &[Sequence(1)], true, None);
+    assert!(replica.next(&name("t"), cursor).is_none());
+    assert_eq!((shown(&replica), replica.unsaved()), (json!(7), 0));
 }
