@@ -13,7 +13,7 @@ const room = connect(given.get('server') ?? 'ws://localhost:8765');
 const name = given.get('name') ?? `guest ${Math.floor(Math.random() * 1_000)}`;
 const color = COLORS[[...name].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % COLORS.length];
 const text = room.topic('editor/text', 'string');
-const people = room.presence('editor/people');
+const people = /** @type {import('@chatroom/client').PresenceTopic<{ name: string, color: string }>} */ (room.presence('editor/people'));
 
 const editor = new EditorView({
   parent: element('editor'),
