@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
-use chatroom_protocol::change::RawChange;
-use chatroom_protocol::{ClientId, Code, Limits, Refusal, TopicName, TopicType, TopicValue};
+use chatroom_protocol::change::{Component, RawChange, StringChange};
+use chatroom_protocol::{Change, ClientId, Code, Limits, Refusal, TopicName, TopicType, TopicValue};
 use chatroom_replica::{Accepted, ActionId, How, Intent, Outcome, Refused};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -92,6 +92,8 @@ pub(crate) struct Draft {
     pub(crate) body: Result<Map<String, Value>, Refusal>,
     /// Fields to be counted from the end: -1 is the last item, [`END`] the place after it.
     pub(crate) from_end: Vec<(&'static str, i64)>,
+    /// The change itself, where nothing of it has to be read: a keystroke costs no JSON.
+    pub(crate) ready: Option<Change>,
 }
 
 /// The place after the last item.
@@ -101,17 +103,23 @@ impl Draft {
     pub(crate) fn new(kind: &str) -> Self {
         let mut body = Map::new();
         body.insert("type".into(), kind.into());
-        Self { body: Ok(body), from_end: Vec::new() }
+        Self { body: Ok(body), from_end: Vec::new(), ready: None }
     }
 
     pub(crate) fn refused(refusal: Refusal) -> Self {
-        Self { body: Err(refusal), from_end: Vec::new() }
+        Self { body: Err(refusal), from_end: Vec::new(), ready: None }
+    }
+
+    /// An edit of a text.
+    pub(crate) fn edit(components: &[Component]) -> Self {
+        let change = Change::String(StringChange::edit(components.iter().cloned()));
+        Self { body: Ok(Map::new()), from_end: Vec::new(), ready: Some(change) }
     }
 
     /// A whole change as JSON; its id is replaced.
     pub(crate) fn json(change: Value) -> Self {
         match change {
-            Value::Object(body) => Self { body: Ok(body), from_end: Vec::new() },
+            Value::Object(body) => Self { body: Ok(body), from_end: Vec::new(), ready: None },
             _ => Self::refused(Refusal::new(Code::BadType, "a change is an object {\"type\": ...}")),
         }
     }
@@ -147,7 +155,20 @@ impl Draft {
 
     /// What the replica is asked for: a change where everything for it is known.
     fn intent(self, kind: Option<TopicType>, author: ClientId, limits: &Arc<Limits>) -> Result<Intent, Refusal> {
-        let Self { body, from_end } = self;
+        let Self { body, from_end, ready } = self;
+        if let Some(change) = ready {
+            return match &change {
+                Change::String(StringChange::Edit(components)) if components.len() > limits.edit_components => {
+                    let most = limits.edit_components;
+                    let found = components.len();
+                    Err(Refusal::new(
+                        Code::TooBig,
+                        format!("an edit has at most {most} components, this one has {found}"),
+                    ))
+                }
+                _ => Ok(Intent::Change(change)),
+            };
+        }
         let body = body?;
         let limits = limits.clone();
         let relative = !from_end.is_empty();
@@ -167,6 +188,10 @@ impl Draft {
     }
 
     fn shown(&self) -> Value {
+        if self.ready.is_some() {
+            // Made when it is refused, which is seldom.
+            return Value::Null;
+        }
         self.body.as_ref().map_or(Value::Null, |body| Value::Object(body.clone()))
     }
 }

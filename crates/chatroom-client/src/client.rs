@@ -342,6 +342,7 @@ pub struct Builder {
     backoff: Backoff,
     connect_timeout: Duration,
     queue: usize,
+    pipelined: bool,
 }
 
 impl std::fmt::Debug for Builder {
@@ -364,6 +365,7 @@ impl Builder {
             backoff: Backoff::default(),
             connect_timeout: Duration::from_secs(10),
             queue: 10_000,
+            pipelined: false,
         }
     }
 
@@ -416,6 +418,13 @@ impl Builder {
         Self { queue: messages, ..self }
     }
 
+    /// Sends every change at once, also on a text or list while another change of it is on its way:
+    /// others see it sooner, for more and smaller messages. Otherwise changes of one text or list go
+    /// out together, one message at a time.
+    pub fn pipelined(self, pipelined: bool) -> Self {
+        Self { pipelined, ..self }
+    }
+
     /// Starts the client, which keeps trying to connect. Must be called within a tokio runtime.
     ///
     /// # Errors
@@ -435,6 +444,7 @@ impl Builder {
         };
         let runtime = Handle::current();
         let shared = Shared::new(runtime.clone(), self.queue);
+        shared.with(|core| core.replica.pipeline(self.pipelined));
         runtime.spawn(connection::run(shared.clone(), plan));
         runtime.spawn(dispatch(shared.clone()));
         Ok(Client { owner: Arc::new(Owner { shared }) })

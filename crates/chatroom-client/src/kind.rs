@@ -174,9 +174,7 @@ changes! { Text {
 pub use chatroom_protocol::change::Component;
 
 fn edit(components: &[Component]) -> Draft {
-    // Counts of 0 say nothing, and the wire has no place for them.
-    let said = |component: &&Component| !matches!(component, Component::Retain(0) | Component::Delete(0));
-    Draft::new("edit").field("components", components.iter().filter(said).collect::<Vec<_>>())
+    Draft::edit(components)
 }
 
 changes! { Int {

@@ -16,3 +16,4 @@ mod played;
 mod reconnect;
 mod services;
 mod topics;
+mod traces;
