@@ -2,7 +2,6 @@
 // What a keystroke and a key cost: node bench/replica.js [TRACE.json.gz]
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
-import { connect } from '../src/index.js';
 import { World } from '../test/fake.js';
 
 /** A client whose topic is loaded, and whose server takes everything at once. @param {string} name @param {any} type @param {any} value */

@@ -73,9 +73,9 @@ export class Chunks {
 
   /** @param {number} scalar @param {number} count in scalar values @returns {string} */
   slice(scalar, count) {
-    let { index, scalar: start } = this.#find(scalar, 'scalar');
+    const { index: first, scalar: start } = this.#find(scalar, 'scalar');
     let result = '';
-    for (let [from, left] = [scalar - start, count]; left > 0; index++, from = 0) {
+    for (let [index, from, left] = [first, scalar - start, count]; left > 0; index++, from = 0) {
       const chunk = this.#chunks[index];
       const taken = Math.min(left, chunk.text.length - chunk.astral - from);
       result += chunk.text.slice(unitsOf(chunk, from), unitsOf(chunk, from + taken));

@@ -53,6 +53,7 @@ import { plain } from './value.js';
  * @property {unknown} error the server complained of what no promise stands for, or a listener threw
  * @property {{ readonly code: number, readonly reason: string, readonly reconnect: string }} goodbye the server is about to close
  * @property {Gap} gap
+ * @property {{ readonly action: number, readonly sequence: number, readonly effect: boolean }} accepted an own action has its place in the room's order
  * @property {History} history what is unsaved, or can be undone or redone, is something else
  */
 /** @typedef {{ listener: (told: any) => unknown, removed: boolean }} Listening */
@@ -528,7 +529,10 @@ export class Client {
     this.#flying.delete(id);
     const { action, held, entry } = flying;
     const isWanted = entry !== undefined && this.#subscriptions.has(entry) && this.#entries.get(entry) !== undefined;
-    if (!(outcome instanceof Rejected)) action.accept(outcome);
+    if (!(outcome instanceof Rejected)) {
+      action.accept(outcome);
+      this.#tell('accepted', Object.freeze({ action: id, ...outcome }));
+    }
     // An entry is put again, and that is as good as having been put before.
     else if (isWanted && outcome.code === CODES.connection_lost) this.#entries.lose(entry, action);
     else action.reject(outcome);

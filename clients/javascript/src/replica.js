@@ -647,6 +647,13 @@ export class Replica {
         continue;
       }
       const follows = mirror.status === 'live';
+      if (follows && sequence <= mirror.sequence) {
+        // The value has it already.
+        const moved = mirror.takeOut(action);
+        this.#undo.shown(name, type, moved.value);
+        if (moved.changed) this.#tell(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'accepted', action: action.count });
+        continue;
+      }
       /** @type {Part[]} */
       let parts;
       try {
@@ -660,7 +667,7 @@ export class Replica {
         this.#gap(mirror, before);
         continue;
       }
-      mirror.sequence = Math.max(mirror.sequence, sequence);
+      mirror.sequence = sequence;
       for (const part of parts) {
         const { change, step, inverse } = part;
         if (!change || !step?.changed) continue;

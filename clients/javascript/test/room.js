@@ -46,7 +46,7 @@ export class Room {
     const session = old && old.secret === given.secret ? old : this.#newSession();
     session.say = say;
     const resumes = session === old;
-    const content = { id: session.id, session: { id: session.id, secret: session.secret }, limits: {}, sequence: this.sequence, ...more };
+    const content = { limits: {}, ...more, id: session.id, session: { id: session.id, secret: session.secret }, sequence: this.sequence };
     say({ type: 'hello', content: given ? { ...content, resumed: resumes ? 'resumed' : 'reset' } : content });
     if (resumes) this.#resume(session, acknowledged, resume);
     return session;

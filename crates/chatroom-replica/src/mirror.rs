@@ -85,7 +85,7 @@ pub(crate) struct Mirror {
     /// until they come anew.
     pub(crate) outdated: bool,
     pub(crate) status: Status,
-    /// With the own changes applied, unless `rewound`.
+    /// With the own changes applied.
     pub(crate) value: Option<Arc<TopicValue>>,
     pub(crate) own: VecDeque<Own>,
     /// The last place in the room's order that the confirmed value is known to include.
@@ -180,10 +180,6 @@ impl Mirror {
         matches!(self.kind, Some(TopicType::String | TopicType::List))
     }
 
-    fn is_rewound(&self) -> bool {
-        self.resuming.is_some()
-    }
-
     /// Applies a change to the value; returns the exact way back.
     pub(crate) fn apply(
         &mut self,
@@ -202,7 +198,7 @@ impl Mirror {
     pub(crate) fn tape(&self) -> Tape {
         let long = self.own.len() > STEPS_MAX && !self.cursors.is_empty();
         Tape {
-            off: self.cursors.is_empty() || self.is_rewound(),
+            off: self.cursors.is_empty() || self.resuming.is_some(),
             before: if long { self.value.clone() } else { None },
             ..Tape::default()
         }
@@ -238,18 +234,6 @@ impl Mirror {
                 own.back = back;
                 own.applied = true;
             }
-        }
-    }
-
-    pub(crate) fn rewind_all(&mut self, tape: &mut Tape) {
-        if !self.is_rewound() {
-            self.rewind(0, tape);
-        }
-    }
-
-    pub(crate) fn replay_all(&mut self, tape: &mut Tape) {
-        if !self.is_rewound() {
-            self.replay(0, tape);
         }
     }
 
@@ -295,7 +279,7 @@ impl Mirror {
         undos: Option<ActionId>,
         tape: &mut Tape,
     ) -> Result<(Vec<Effective>, Vec<Change>), Refusal> {
-        self.rewind_all(tape);
+        self.rewind(0, tape);
         let mut effective = Vec::with_capacity(changes.len());
         let mut told = Vec::with_capacity(changes.len());
         let mut failed = None;
@@ -322,7 +306,7 @@ impl Mirror {
                 }
             }
         }
-        self.replay_all(tape);
+        self.replay(0, tape);
         failed.map_or(Ok((effective, told)), Err)
     }
 

@@ -99,7 +99,8 @@ impl Replica {
     fn has_to_follow(&self, action: &Pending) -> bool {
         let positional = |name: &&TopicName| self.mirrors.get(*name).is_some_and(crate::mirror::Mirror::is_positional);
         let touched: Vec<&TopicName> = action.topics.iter().filter(positional).collect();
-        !touched.is_empty()
+        !self.pipelined
+            && !touched.is_empty()
             && self.actions.iter().take(self.sent).any(|other| other.topics.iter().any(|name| touched.contains(&name)))
     }
 

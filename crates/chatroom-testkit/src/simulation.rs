@@ -185,6 +185,7 @@ impl Simulation {
         }
         for _ in 0..simulation.plan.clients {
             let mut mirrored = Mirrored::default();
+            mirrored.replica.pipeline(simulation.seed.percent(30));
             for (name, kind) in &simulation.names {
                 mirrored.open(name, *kind).expect("a topic that is not open yet");
             }

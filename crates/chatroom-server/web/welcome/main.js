@@ -40,7 +40,7 @@ const cursors = room.presence('welcome/cursors');
 let ids = new Set();
 let loaded = false;
 
-cursors.on((present, change, { by, sequence }) => {
+cursors.on((present, change, { by, sequence, action }) => {
   const before = ids;
   ids = new Set(Object.keys(present));
   const came = [...ids].filter((id) => !before.has(id));
@@ -51,9 +51,9 @@ cursors.on((present, change, { by, sequence }) => {
     showPeople();
   }
   if (!change) return;
-  for (const id of came) order.add(sequence, Number(id), `${nameOf(Number(id))} came in`);
-  for (const id of left) order.add(sequence, Number(id), `${nameOf(Number(id))} left`);
-  if (!came.length && !left.length) order.move(sequence);
+  for (const id of came) note({ sequence, by: Number(id), action }, `${nameOf(Number(id))} came in`);
+  for (const id of left) note({ sequence, by: Number(id), action }, `${nameOf(Number(id))} left`);
+  if (!came.length && !left.length && action === undefined) order.move(sequence);
   if (loaded && came.some((id) => Number(id) !== room.id)) restart($('#door'), 'swing');
   loaded ||= by === room.id;
 });
@@ -84,13 +84,29 @@ function showPeople() {
   );
 }
 
-// The order of the room, told in short words.
-counter.on((value, change, { by, sequence }) => {
-  if (change) order.add(sequence, by, change.type === 'add' ? `counter ${change.value < 0 ? '−' : '+'}${Math.abs(change.value)}` : `counter = ${value}`);
+// The order of the room, told in short words. An own change is shown at once, but its place in the
+// order is known with its outcome.
+/** @type {Map<number, string>} */
+const notes = new Map();
+
+/** @param {{ sequence: number, by: number, action?: number }} meta @param {string} words */
+function note({ sequence, by, action }, words) {
+  if (action === undefined) order.add(sequence, by, words);
+  else notes.set(action, words);
+}
+
+room.on('accepted', ({ action, sequence }) => {
+  const words = notes.get(action);
+  notes.delete(action);
+  if (words) order.add(sequence, room.id, words);
+  else order.move(sequence);
+});
+counter.on((value, change, meta) => {
+  if (change && meta.cause !== 'rejected') note(meta, change.type === 'add' ? `counter ${change.value < 0 ? '−' : '+'}${Math.abs(change.value)}` : `counter = ${value}`);
 });
 const text = bindText(/** @type {HTMLTextAreaElement} */ ($('#text')), room, 'welcome/text');
-text.on((value, change, { by, sequence }) => {
-  if (change) order.add(sequence, by, `text ${brief(change)}`);
+text.on((value, change, meta) => {
+  if (change && meta.cause !== 'rejected') note(meta, `text ${brief(change)}`);
 });
 
 /** @param {import('/chatroom.js').Change} change */

@@ -1,89 +1,52 @@
 // A textarea and a string topic, kept equal.
 //
-// The tab types ahead of the room: what the textarea has more than `seen` is the tab's own and not
-// yet in the room. One edit is on its way at a time. An edit counts positions in the text it was
-// made on, so it must not meet another text: beside the text there is a turn, a dict with one key.
-// Each edit takes that key away and lays down a new one, in one action. Of two edits made on the
-// same text the room refuses the second, whose tab has by then merged the first and sends again.
+// What is typed is an edit of the topic at once. What the topic has more than the textarea was written
+// by others, and goes beside what was typed while it could not be shown.
 
 /** @typedef {{ start: number, end: number, text: string }} Splice replaces [start, end) by text */
 /** @typedef {import('/chatroom.js').Client} Room */
-/** @typedef {import('/chatroom.js').Change} Change */
-
-/** Refused because another edit came first, or because it took text away from under this one. */
-const RACES = [206, 207, 208];
 
 /**
  * @param {HTMLTextAreaElement} area
  * @param {Room} room
- * @param {string} name the text's topic; NAME.turn is the topic beside it
+ * @param {string} name the text's topic
  */
 export function bindText(area, room, name) {
   const text = room.topic(name, 'string');
-  const turn = room.topic(`${name}.turn`, 'dict');
-  let seen = '';
-  let sending = false;
+  // The topic's value that the textarea shows, but for what was typed since.
+  let shown = '';
   let composing = false;
-  /** @type {(() => void)[]} */
-  const held = [];
 
-  /** What this tab has typed and the room does not have. */
-  const ahead = () => difference(seen, area.value, area.selectionEnd);
-
-  /** @param {string} value @param {Change | null} change @param {boolean} mine */
-  const merge = (value, change, mine) => {
-    if (!mine) {
-      const own = ahead();
-      const theirs = splices(seen, value, change).flatMap((splice) => (own ? over(splice, own) : [splice]));
-      // From the end, so that the places before stay where they are; the caret moves along.
-      for (const { start, end, text } of theirs.reverse()) area.setRangeText(text, start, end, 'preserve');
-    }
-    seen = value;
-    void send();
-  };
-
-  const send = async () => {
-    area.readOnly = text.value === undefined;
-    const own = ahead();
-    if (!own || sending || composing || room.state !== 'online' || turn.value === undefined) return;
-    sending = true;
-    try {
-      const [last] = Object.keys(turn.value);
-      await room.action('type', (tx) => {
-        if (last) tx(turn).pop(last);
-        tx(turn).add(last ? Math.random().toString(36).slice(2) : 'first', null);
-        tx(text).edit([{ retain: own.start }, { delete: own.end - own.start }, { insert: own.text }]);
-      });
-    } catch (error) {
-      const { code = 0 } = /** @type {{ code?: number }} */ (error);
-      if (RACES.includes(code)) await pause(Math.random() * 20);
-      else if (code >= 100 && code < 200) await pause(500);
-      // Refused for good: the room's text is the one that counts.
-      else if (code) area.value = seen;
-    }
-    sending = false;
-    void send();
+  const keepEqual = () => {
+    const { value } = text;
+    area.readOnly = value === undefined;
+    // Writing into the textarea would end an input method's composition: all waits for its end.
+    if (value === undefined || composing) return;
+    const own = difference(shown, area.value, area.selectionEnd);
+    const theirs = difference(shown, value);
+    // From the end, so that the places before stay where they are; the caret moves along.
+    const splices = theirs && own ? over(theirs, own).reverse() : theirs ? [theirs] : [];
+    for (const { start, end, text } of splices) area.setRangeText(text, start, end, 'preserve');
+    const ahead = difference(value, area.value, area.selectionEnd);
+    if (ahead) text.edit([{ retain: ahead.start }, { delete: ahead.end - ahead.start }, { insert: ahead.text }]);
+    shown = text.value ?? value;
+    // What is refused at once cannot stay.
+    if (area.value !== shown) area.value = shown;
   };
 
   area.addEventListener('input', () => {
     const whole = area.value.replace(/\p{Surrogate}/gu, '\ufffd');
     if (whole !== area.value) area.value = whole;
-    void send();
+    keepEqual();
   });
-  // Writing into the textarea would end an input method's composition: others' edits wait for it.
   area.addEventListener('compositionstart', () => {
     composing = true;
   });
   area.addEventListener('compositionend', () => {
     composing = false;
-    for (const late of held.splice(0)) late();
-    void send();
+    keepEqual();
   });
-  text.on((value, change, { mine }) => {
-    if (composing) held.push(() => merge(value, change, mine));
-    else merge(value, change, mine);
-  });
-  turn.on(() => void send());
+  text.on(keepEqual);
   return text;
 }
 
@@ -144,28 +107,4 @@ export function over(splice, own) {
   }
   if (!parts.length && text) parts.push({ start: own.end + shift, end: own.end + shift, text });
   return parts;
-}
-
-/**
- * What a change did to the text, from left to right.
- * @param {string} before @param {string} after @param {Change | null} change
- * @returns {Splice[]}
- */
-function splices(before, after, change) {
-  if (change?.type !== 'edit') {
-    const splice = difference(before, after);
-    return splice ? [splice] : [];
-  }
-  const found = [];
-  let at = 0;
-  for (const { retain = 0, insert = '', delete: gone = 0 } of change.components) {
-    if (insert || gone) found.push({ start: at, end: at + gone, text: insert });
-    at += retain + gone;
-  }
-  return found;
-}
-
-/** @param {number} ms */
-function pause(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
