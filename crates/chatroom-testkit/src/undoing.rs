@@ -33,7 +33,7 @@ pub fn nothing_of_others_is_lost(seed: u64) -> Result<(), String> {
     let name = TopicName::parse("string").map_err(|refusal| refusal.to_string())?;
     let mut typed: Vec<BTreeSet<char>> = vec![BTreeSet::new(); clients];
     let mut deleted: Vec<BTreeSet<char>> = vec![BTreeSet::new(); clients];
-    let mut next = vec!['\u{4E00}', '\u{AC00}', '\u{10000}'];
+    let mut next = ['\u{4E00}', '\u{AC00}', '\u{10000}'];
     for _ in 0..40 + random.below(80) {
         let at = random.below(clients);
         match random.below(10) {

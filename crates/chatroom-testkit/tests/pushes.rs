@@ -1,6 +1,8 @@
 //! Pushes and resuming against a room, where a script would be too long or has to count. Most are
 //! failures that other systems had: the doc comment names the story.
 
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_value, reason = "a test that panics has failed")]
+
 use chatroom_engine::{ConnectionId, NoAuthority};
 use chatroom_protocol::{Dialect, Limits};
 use chatroom_testkit::World;

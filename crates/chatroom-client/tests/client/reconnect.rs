@@ -58,7 +58,9 @@ async fn a_hundred_cuts_under_load() {
     }
     let (accepted, value) = (accepted.load(Ordering::SeqCst), score.value().unwrap());
     println!("{cuts} cuts: {accepted} accepted, the score is {value}");
-    assert_eq!((accepted, value, room.unsaved()), (500, 500, 0));
+    assert_eq!((accepted, value), (500, 500));
+    // The own presence entry is written again after each cut, perhaps just now.
+    until("nothing is left", || room.unsaved() == 0).await;
     assert_eq!(room.id(), id, "it is who it was");
 
     let after = room.holdings();
