@@ -14,6 +14,7 @@ import { componentsOf } from './edit.js';
 import { needsValue, toWire } from './form.js';
 import { DEFAULT_LIMITS, isLonger, limitsFrom } from './limits.js';
 import { joined, Mirror } from './mirror.js';
+import { News } from './news.js';
 import { Pending, pushOf } from './pending.js';
 import { Undo } from './undo.js';
 import { equal } from './value.js';
@@ -25,29 +26,14 @@ import { equal } from './value.js';
 /** @typedef {import('./mirror.js').Moved} Moved */
 /** @typedef {import('./mirror.js').Part} Part */
 /** @typedef {import('./mirror.js').TopicStatus} TopicStatus */
+/** @typedef {import('./news.js').Accepted} Accepted */
+/** @typedef {import('./news.js').Cause} Cause */
+/** @typedef {import('./news.js').Notification} Notification */
 /** @typedef {import('./pending.js').How} How */
 /** @typedef {import('./undo.js').Taking} Taking */
 /** @typedef {import('./undo.js').Turn} Turn */
 /** @typedef {{ readonly topic_name: string, readonly change: Change }} Made one change of an action */
-/** @typedef {{ readonly sequence: number, readonly effect: boolean }} Accepted an action's place in the room's order, and whether it changed anything */
-/** @typedef {'local' | 'remote' | 'accepted' | 'rejected' | 'snapshot'} Cause */
-/**
- * What is told to a topic's listeners beside the value: where it stands in the room, the author's
- * client id (0: the server), whether that is this client, what made it (an own action, somebody
- * else's, one that the server altered, one that was taken back, or the value came whole), and the
- * changes that led to it from the value before (null for a snapshot). `action` counts this client's.
- * @typedef {{ readonly sequence: number, readonly by: number, readonly mine: boolean, readonly cause: Cause, readonly changes: readonly Change[] | null, readonly action?: number }} Meta
- */
-/**
- * @typedef {{ readonly kind: 'value', readonly name: string, readonly value: any, readonly changes: readonly Change[] | null, readonly meta: Meta }} ValueNotification
- * @typedef {{ readonly kind: 'status', readonly name: string }} StatusNotification
- * @typedef {{ readonly kind: 'gap', readonly name: string, readonly known: number, readonly previous: number }} GapNotification
- * @typedef {{ readonly kind: 'settled', readonly action: number, readonly outcome: Accepted | Rejected }} SettledNotification
- * @typedef {{ readonly kind: 'history' }} HistoryNotification what can be undone or redone, or is unsaved, may be something else
- * @typedef {ValueNotification | StatusNotification | GapNotification | SettledNotification | HistoryNotification} Notification
- */
 /** @typedef {{ count: number, made: readonly Made[], how: How, at: number }} Draft an action that waits for a topic to load */
-/** @typedef {Pick<Meta, 'by' | 'mine' | 'cause' | 'action'>} Origin */
 
 export class Replica {
   /** @type {Map<string, Mirror>} */
@@ -79,10 +65,7 @@ export class Replica {
   #unanswered = new Map();
   #count = 0;
   #limit;
-  /** @type {Notification[]} */
-  #told = [];
-  /** What is told once everything that was missed is in place. @type {Map<string, { before: any, told: ValueNotification[] }>} */
-  #missed = new Map();
+  #news = new News();
 
   /** This client's id in the room; 0 before the first `hello`. */
   client = 0;
@@ -133,7 +116,7 @@ export class Replica {
 
   /** Takes the notifications that there are. @returns {Notification[]} */
   told() {
-    return this.#told.splice(0);
+    return this.#news.take();
   }
 
   // What the application does.
@@ -225,7 +208,8 @@ export class Replica {
   /** The connection is gone: values are the last ones. */
   disconnect() {
     this.#online = false;
-    this.#endResuming();
+    this.#resuming = false;
+    this.#news.release();
     this.#unanswered.clear();
     this.#released = [];
     for (const mirror of this.#mirrors.values()) {
@@ -240,7 +224,7 @@ export class Replica {
     this.disconnect();
     this.#turns = [];
     this.#actions.forEach((action, index) => this.#settle(action, new Rejected(error.code, error.reason, { ...about(action), maybeExecuted: index < this.#sent })));
-    for (const { count } of this.#drafts) this.#told.push({ kind: 'settled', action: count, outcome: new Rejected(error.code, error.reason) });
+    for (const { count } of this.#drafts) this.#news.add({ kind: 'settled', action: count, outcome: new Rejected(error.code, error.reason) });
     for (const mirror of this.#mirrors.values()) while (mirror.own.length > 0) mirror.withdraw();
     this.#actions = [];
     this.#drafts = [];
@@ -344,7 +328,7 @@ export class Replica {
     } else if (mirror.document) {
       mirror.asked = true;
       mirror.status = 'live';
-      this.#missed.set(name, { before: mirror.watched ? mirror.read() : undefined, told: [] });
+      this.#news.hold(mirror);
     }
   }
 
@@ -368,35 +352,11 @@ export class Replica {
     this.#sent = 0;
     const replaced = [...this.#mirrors.values()].filter((mirror) => mirror.replaced);
     this.#refuseStale(replaced, 0);
-    this.#endResuming();
+    this.#resuming = false;
+    this.#news.release();
     for (const mirror of this.#mirrors.values()) if (mirror.doubted) this.#gap(mirror, mirror.sequence);
     this.#settleDrafts();
     this.#goOn();
-  }
-
-  /** Tells what happened meanwhile, at once for each topic. */
-  #endResuming() {
-    this.#resuming = false;
-    for (const [name, { before, told }] of this.#missed) {
-      const mirror = this.#mirrors.get(name);
-      if (!mirror) continue;
-      this.#told.push({ kind: 'status', name });
-      const { replaced } = mirror;
-      mirror.replaced = false;
-      if (told.length === 0 || mirror.type === 'event') {
-        this.#told.push(...told);
-        continue;
-      }
-      const value = mirror.read();
-      if (replaced && before !== undefined && equal(before, value)) continue;
-      const changes = replaced ? null : told.flatMap(({ changes }) => changes ?? []);
-      const written = replaced ? null : told.flatMap(({ meta }) => meta.changes ?? []);
-      /** @type {Cause} */
-      const cause = replaced ? 'snapshot' : told.every(({ meta }) => meta.cause === told[0].meta.cause) ? told[0].meta.cause : 'remote';
-      const { meta } = told[told.length - 1];
-      this.#told.push({ kind: 'value', name, value, changes, meta: Object.freeze({ ...meta, sequence: mirror.sequence, cause, changes: written }) });
-    }
-    this.#missed.clear();
   }
 
   // Topics.
@@ -405,7 +365,7 @@ export class Replica {
   #become(mirror, status) {
     if (mirror.status === status) return;
     mirror.status = status;
-    if (!this.#missed.has(mirror.name)) this.#told.push({ kind: 'status', name: mirror.name });
+    this.#news.turned(mirror);
   }
 
   /** Takes an answer off those that are missing. @param {string} name @returns {boolean} whether a later one is still to come */
@@ -432,7 +392,7 @@ export class Replica {
     mirror.error = undefined;
     this.#become(mirror, 'live');
     if (mirror.type !== 'event' && mirror.watched && !(before !== undefined && equal(before, mirror.read()))) {
-      this.#tell(mirror, null, null, { by: 0, mine: false, cause: 'snapshot' });
+      this.#news.changed(mirror, null, null, { by: 0, mine: false, cause: 'snapshot' });
     }
     if (!this.#resuming) this.#settleDrafts();
     this.#changedHistory();
@@ -491,7 +451,7 @@ export class Replica {
       advanced.set(mirror, moved ? joined(moved, step) : step);
     }
     for (const [mirror, moved] of advanced) {
-      if (moved.changed || mirror.type === 'event') this.#tell(mirror, moved.value, moved.told, { by, mine: false, cause: 'remote' });
+      if (moved.changed || mirror.type === 'event') this.#news.changed(mirror, moved.value, moved.told, { by, mine: false, cause: 'remote' });
     }
   }
 
@@ -514,7 +474,7 @@ export class Replica {
       return;
     }
     mirror.doubted = false;
-    this.#told.push({ kind: 'gap', name: mirror.name, known: mirror.sequence, previous });
+    this.#news.add({ kind: 'gap', name: mirror.name, known: mirror.sequence, previous });
     this.#become(mirror, 'stale');
     this.#askAnew(mirror);
   }
@@ -550,7 +510,7 @@ export class Replica {
         this.#make(draft);
       } catch (error) {
         if (!(error instanceof Rejected)) throw error;
-        this.#told.push({ kind: 'settled', action: draft.count, outcome: error });
+        this.#news.add({ kind: 'settled', action: draft.count, outcome: error });
       }
     }
   }
@@ -558,7 +518,7 @@ export class Replica {
   /** @param {Draft} draft @param {ChatroomError} error */
   #refuseDraft(draft, error) {
     this.#drafts = this.#drafts.filter((other) => other !== draft);
-    this.#told.push({ kind: 'settled', action: draft.count, outcome: new Rejected(error.code, error.reason) });
+    this.#news.add({ kind: 'settled', action: draft.count, outcome: new Rejected(error.code, error.reason) });
   }
 
   /** Checks an action and shows it, or refuses it as if it had never been. @param {Draft} draft */
@@ -621,7 +581,7 @@ export class Replica {
   #show(action, shown) {
     for (const [mirror, { changes, written, changed }] of shown.topics) {
       if (!action.tracked) this.#undo.shown(mirror.name, mirror.type, changes);
-      if (changed) this.#tell(mirror, changes, written, { by: this.client, mine: true, cause: 'local', action: action.count });
+      if (changed) this.#news.changed(mirror, changes, written, { by: this.client, mine: true, cause: 'local', action: action.count });
     }
   }
 
@@ -651,7 +611,7 @@ export class Replica {
         // The value has it already.
         const moved = mirror.takeOut(action);
         this.#undo.shown(name, type, moved.value);
-        if (moved.changed) this.#tell(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'accepted', action: action.count });
+        if (moved.changed) this.#news.changed(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'accepted', action: action.count });
         continue;
       }
       /** @type {Part[]} */
@@ -675,7 +635,7 @@ export class Replica {
         effects.push({ name, type, change });
       }
       const happened = parts.flatMap(({ change }) => (type === 'event' && change ? [change] : []));
-      if (happened.length > 0) this.#tell(mirror, happened, happened, { by: this.client, mine: true, cause: 'accepted', action: action.count });
+      if (happened.length > 0) this.#news.changed(mirror, happened, happened, { by: this.client, mine: true, cause: 'accepted', action: action.count });
     }
     const inverse = [...action.parts].reverse().flatMap((part) => (inverses.get(part) ?? []).map((change) => ({ name: part.mirror.name, type: part.mirror.type, change })));
     this.#learn(action, [...alteredInverses.reverse().flat(), ...inverse], effects);
@@ -725,7 +685,7 @@ export class Replica {
     else if (follows) mirror.sequence = Math.max(mirror.sequence, sequence);
     this.#undo.shown(name, type, moved.value);
     if (action.kind !== 'plain') this.#undo.below(action, name, type, moved.undos);
-    if (moved.changed) this.#tell(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'accepted', action: action.count });
+    if (moved.changed) this.#news.changed(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'accepted', action: action.count });
     return inverse;
   }
 
@@ -747,14 +707,14 @@ export class Replica {
       const moved = mirror.takeOut(action);
       this.#undo.shown(mirror.name, mirror.type, moved.value);
       if (action.kind !== 'plain' && cause === 'rejected') this.#undo.below(action, mirror.name, mirror.type, moved.undos);
-      if (moved.changed) this.#tell(mirror, moved.value, moved.told, { by: this.client, mine: true, cause, action: action.count });
+      if (moved.changed) this.#news.changed(mirror, moved.value, moved.told, { by: this.client, mine: true, cause, action: action.count });
     }
     if (cause === 'rejected') this.#undo.drop(action);
   }
 
   /** @param {Pending} action @param {Accepted | Rejected} outcome */
   #settle(action, outcome) {
-    for (const count of [action.count, ...action.joined]) this.#told.push({ kind: 'settled', action: count, outcome });
+    for (const count of [action.count, ...action.joined]) this.#news.add({ kind: 'settled', action: count, outcome });
   }
 
   /** @param {Pending} action */
@@ -809,7 +769,7 @@ export class Replica {
   #takeOutAhead(action) {
     for (const mirror of action.mirrors) {
       const moved = mirror.takeOut(action);
-      if (moved.changed) this.#tell(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'local', action: action.count });
+      if (moved.changed) this.#news.changed(mirror, moved.value, moved.told, { by: this.client, mine: true, cause: 'local', action: action.count });
     }
   }
 
@@ -835,26 +795,8 @@ export class Replica {
     this.#show(action, shown);
   }
 
-  // Telling.
-
-  /**
-   * @param {Mirror} mirror @param {readonly Change[] | null} changes
-   * @param {readonly Change[] | null} written the same for the application @param {Origin} origin
-   */
-  #tell(mirror, changes, written, origin) {
-    if (!mirror.watched) return;
-    const { name, type, sequence } = mirror;
-    const value = type === 'event' ? changes?.[0]?.args : this.#missed.has(name) ? undefined : mirror.read();
-    /** @type {ValueNotification} */
-    const told = { kind: 'value', name, value, changes, meta: Object.freeze({ ...origin, sequence, changes: written }) };
-    const missed = this.#missed.get(name);
-    if (missed) missed.told.push(told);
-    else this.#told.push(told);
-  }
-
   #changedHistory() {
-    const last = this.#told[this.#told.length - 1];
-    if (last?.kind !== 'history') this.#told.push({ kind: 'history' });
+    this.#news.add({ kind: 'history' });
   }
 }
 
