@@ -41,11 +41,11 @@ pub(crate) enum Context {
     /// A state that its author knows, with its own actions behind it.
     Pushed(Pushed),
     /// Of a push, and refused already; it only waits for its turn.
-    Refused { number: u64, topic_name: TopicName, raw: Box<RawValue>, refusal: Refusal },
+    Refused { number: u64, topic_name: String, raw: Box<RawValue>, refusal: Refusal },
 }
 
 /// What an action's change is behind what was committed since it was made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Moved {
     AsItIs,
     To(Change),
@@ -119,6 +119,8 @@ pub(crate) struct Answer {
     /// Of a push.
     pub(crate) taken: Option<Taken>,
     pub(crate) flights: Vec<(TopicName, Flight)>,
+    /// Of any other: the id its author gave.
+    pub(crate) id: Option<ChangeId>,
     /// `false` if nothing changed.
     pub(crate) effect: Option<bool>,
 }
@@ -233,6 +235,8 @@ impl Room {
 
     pub(crate) fn reject_part(&mut self, action: &Action<'_>, failure: &Failure) {
         let part = action.parts.get(failure.part);
+        // A condition that failed is no part.
+        let part = part.filter(|_| failure.topic_name.is_none());
         let (raw, by) = (part.map_or(RawValue::NULL, |part| &*part.raw), action.validated_by);
         let topic_name = match (&failure.topic_name, part) {
             (Some(name), _) => name.as_str(),
@@ -266,16 +270,18 @@ impl Room {
         Ok(applied)
     }
 
-    /// A part's change as it would be if its action's turn were now; `None` if it is as it was made.
-    pub(crate) fn as_of_now(&mut self, action: &Action<'_>, index: usize) -> Option<Change> {
+    /// A part's change as it would be if its action's turn were now.
+    pub(crate) fn as_of_now(&mut self, action: &Action<'_>, index: usize) -> Moved {
         if matches!(action.context, Context::Head) {
-            return None;
+            return Moved::AsItIs;
         }
-        let applied = self.apply(action).ok()?;
-        let part = action.parts.get(index)?;
-        let change = applied.change(index, part).cloned();
+        self.transforms_left = self.config.limits.transform_steps;
+        let Ok(applied) = self.apply(action) else {
+            return Moved::AsItIs;
+        };
+        let moved = applied.moved.get(index).cloned().unwrap_or(Moved::AsItIs);
         self.take_back(action, applied);
-        change
+        moved
     }
 
     fn apply_behind(
@@ -286,17 +292,18 @@ impl Room {
         applied: &mut Applied,
     ) -> Result<(), Refusal> {
         let name = &part.topic_name;
-        let (base, own_too) = match &action.context {
-            Context::Confirmed(base) => (Some(*base), true),
+        let (base, acknowledged) = match &action.context {
+            Context::Confirmed(base) => (Some(*base), None),
             Context::Pushed(pushed) => {
-                (pushed.bases.iter().find(|(other, _)| other == name).and_then(|it| it.1), false)
+                let base = pushed.bases.iter().find(|(other, _)| other == name).and_then(|it| it.1);
+                (base, Some(pushed.acknowledged))
             }
-            Context::Head | Context::Refused { .. } => (None, false),
+            Context::Head | Context::Refused { .. } => (None, None),
         };
         let mut moved = Moved::AsItIs;
         if let Some(base) = base {
             if !applied.flights.iter().any(|(other, _)| other == name) {
-                let flight = self.flight(action.author.client, name, base, own_too)?;
+                let flight = self.flight(action.author.client, name, base, acknowledged)?;
                 applied.flights.push((name.clone(), flight));
             }
             let flight = applied.flights.iter_mut().find(|(other, _)| other == name).map(|(_, flight)| flight);
@@ -418,6 +425,7 @@ impl Room {
             Context::Pushed(pushed) => pushed.bases.iter().map(|(name, _)| previous_of(self, name)).collect(),
             _ => Vec::new(),
         };
+        let asked_as = id.as_ref().or(parts.first().map(|part| &part.id)).cloned();
         let mut effect = false;
         let parts: Vec<Committed> = parts
             .into_iter()
@@ -468,7 +476,7 @@ impl Room {
             told_as.as_ref(),
             sequence,
             &parts,
-            Answer { taken, flights, effect },
+            Answer { taken, flights, id: asked_as, effect },
         );
         if self.observes(Observe::Commits) {
             let changes = parts.iter().map(|part| self.committed_change(part)).collect();

@@ -82,7 +82,7 @@ impl Room {
         };
         match (parts, action_id) {
             ([part], None) => self.publish_update(author, sequence, part, answer),
-            ([], _) => self.answer_author(author, None, sequence, None, &Delivery::reply().topics, answer),
+            ([], _) => self.answer_author(author, sequence, None, &Delivery::reply().topics, answer),
             (_, Some(action_id)) => self.publish_action(author, action_id, sequence, parts, answer),
             (_, None) => {}
         }
@@ -113,7 +113,7 @@ impl Room {
         let seed =
             (echoes || Subscribers::others(&subscribers.seed, author.connection)).then(|| self.encode_seed(part));
 
-        self.answer_author(author, Some(&part.id), sequence, seed.clone(), &delivery.topics, answer);
+        self.answer_author(author, sequence, seed.clone(), &delivery.topics, answer);
         if Subscribers::others(&subscribers.seed, author.connection)
             || Subscribers::others(&subscribers.v1, author.connection)
         {
@@ -142,7 +142,7 @@ impl Room {
             self.out.append(sequence, frame.payload());
             whole = (journaled == all).then_some(frame);
         }
-        self.answer_author(author, Some(action_id), sequence, None, &Delivery::reply().topics, answer);
+        self.answer_author(author, sequence, None, &Delivery::reply().topics, answer);
 
         // Subscribers that see the same parts share one frame.
         let mut groups: BTreeMap<Vec<usize>, Subscribers> = BTreeMap::new();
@@ -180,7 +180,6 @@ impl Room {
     fn answer_author(
         &mut self,
         author: &Author,
-        id: Option<&ChangeId>,
         sequence: Sequence,
         echo: Option<Bytes>,
         topics: &Arc<[TopicName]>,
@@ -192,7 +191,7 @@ impl Room {
         let Some(connection) = author.connection.filter(|connection| self.sessions.contains_key(connection)) else {
             return;
         };
-        let (frames, delivery) = match (author.dialect, echo, id) {
+        let (frames, delivery) = match (author.dialect, echo, &answer.id) {
             // An echo tells of its topic too: the outbox may not put it behind a missed change.
             (Dialect::Seed, Some(echo), _) => (echo, Delivery { class: Class::Reply, topics: topics.clone() }),
             (_, _, Some(id)) => {

@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use chatroom_protocol::change::ChangeId;
+use chatroom_protocol::change::{ChangeId, carry_tagged};
+use chatroom_protocol::limits::MAX_UNACKNOWLEDGED;
 use chatroom_protocol::message::{Requirement, Session as Claim};
 use chatroom_protocol::reply::{AcceptedDetail, AlteredPart, RejectV1};
 use chatroom_protocol::{Change, ClientId, Code, Frame, Refusal, Sequence, ServerMessage, TopicName};
@@ -79,6 +80,8 @@ pub(crate) fn number_id(number: u64) -> ChangeId {
 #[derive(Clone, Debug)]
 pub(crate) struct Pushed {
     pub(crate) number: u64,
+    /// Up to which number its author knew the outcomes when it was sent.
+    pub(crate) acknowledged: u64,
     /// The topics it touches, in the order in which it names them, and the states they were in.
     pub(crate) bases: Vec<(TopicName, Option<Sequence>)>,
     pub(crate) require: Vec<Requirement>,
@@ -95,6 +98,8 @@ pub(crate) struct Member {
     /// Accepted, and perhaps not known to the client.
     pub(crate) taken: VecDeque<Taken>,
     pub(crate) flights: HashMap<TopicName, Flight>,
+    /// Up to this number flights were ended.
+    landed: u64,
     /// Whether an action waits for an authority.
     pub(crate) waits: bool,
     /// Actions behind one that waits for an authority.
@@ -111,6 +116,7 @@ impl Member {
             turned: None,
             taken: VecDeque::new(),
             flights: HashMap::new(),
+            landed: 0,
             waits: false,
             backlog: VecDeque::new(),
         }
@@ -126,11 +132,20 @@ impl Member {
         while self.taken.front().is_some_and(|taken| taken.number <= number) {
             self.taken.pop_front();
         }
-        if number >= self.last {
-            self.flights.clear();
-        } else {
-            self.flights.retain(|_, flight| flight.number > number);
+    }
+
+    /// What was sent when that number was acknowledged stands on nothing that was on its way up to it.
+    /// Called when an action has its turn: those before it may stand on more.
+    pub(crate) fn land(&mut self, acknowledged: u64) {
+        if acknowledged > self.landed {
+            self.landed = acknowledged;
+            self.flights.retain(|_, flight| flight.number > acknowledged);
         }
+    }
+
+    /// Whether so many outcomes wait to be acknowledged that no more can be kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.taken.len() >= MAX_UNACKNOWLEDGED
     }
 }
 
@@ -139,6 +154,8 @@ impl Member {
 pub(crate) struct Members {
     pub(crate) by_id: HashMap<ClientId, Member>,
     away: BTreeSet<(Time, ClientId)>,
+    /// When the last one left that held a topic or had pushed.
+    missed_at: Option<Time>,
 }
 
 impl Room {
@@ -168,13 +185,16 @@ impl Room {
     }
 
     /// A member's connection ended; what it had not sent on is not waited for.
-    pub(crate) fn part_from(&mut self, client: ClientId, connection: ConnectionId) {
+    pub(crate) fn part_from(&mut self, client: ClientId, connection: ConnectionId, held_topics: bool) {
         let Some(member) = self.members.by_id.get_mut(&client).filter(|member| member.connection == Some(connection))
         else {
             return;
         };
         member.connection = None;
         member.left_at = self.now;
+        if held_topics || member.last > 0 {
+            self.members.missed_at = Some(self.now);
+        }
         member.backlog.clear();
         self.members.away.insert((self.now, client));
         while self.members.away.len() > self.config.limits.sessions_kept {
@@ -196,6 +216,14 @@ impl Room {
 
     pub(crate) fn member_deadline(&self) -> Option<Time> {
         self.members.away.first().map(|(left_at, _)| left_at.after_ms(self.config.limits.session_ttl_ms))
+    }
+
+    /// Until when a room that holds nothing else is kept for clients that may come back: what they have
+    /// on its way is worth more than the room.
+    pub(crate) fn awaits_until(&self) -> Option<Time> {
+        let limits = &self.config.limits;
+        let left_at = self.members.missed_at.filter(|_| self.clients() == 0 && self.topics.is_empty())?;
+        Some(left_at.after_ms(limits.history_ms.min(limits.session_ttl_ms))).filter(|until| *until > self.now)
     }
 
     /// The connection to answer on, for an author that may have come back on another one.
@@ -228,6 +256,8 @@ impl Room {
         };
         member.last = turned.number;
         member.backlog.clear();
+        // What it sends next was made when it knew of this, and so of all that was on its way before.
+        member.flights.clear();
         let frames = turned.frame().bytes().clone();
         member.turned = Some(turned);
         if let Some(to) = connection {
@@ -236,12 +266,14 @@ impl Room {
     }
 
     /// What others committed to a topic, as a member's next change on it has to be moved behind it.
+    /// `acknowledged` is the last of its own actions that it knew the outcome of; `None` counts its own
+    /// as those of others.
     pub(crate) fn flight(
         &self,
         client: ClientId,
         name: &TopicName,
         base: Sequence,
-        own_too: bool,
+        acknowledged: Option<u64>,
     ) -> Result<Flight, Refusal> {
         if base > self.sequence {
             return Err(Refusal::new(
@@ -258,7 +290,12 @@ impl Room {
                 format!("what happened to {name} since {} is not remembered any more; take its value anew", base.0),
             )
         };
-        let known = self.members.by_id.get(&client).and_then(|member| member.flights.get(name)).filter(|_| !own_too);
+        let known = self
+            .members
+            .by_id
+            .get(&client)
+            .and_then(|member| member.flights.get(name))
+            .filter(|_| acknowledged.is_some());
         let mut flight = match known {
             Some(flight) => {
                 let bridge = flight.bridge.iter().filter(|(sequence, _)| *sequence > base).cloned().collect();
@@ -268,10 +305,19 @@ impl Room {
             None if base < topic.made => return Err(stale()),
             None => Flight { seen: base, ..Flight::default() },
         };
+        let follows_on = known.is_some();
         for kept in topic.past.since(flight.seen).ok_or_else(stale)? {
-            if own_too || kept.by != client || kept.number.is_none() {
-                let parts = kept.parts.iter().filter(|part| part.topic_name == *name);
-                flight.bridge.extend(parts.map(|part| (kept.sequence, part.change.clone())));
+            let changes = kept.parts.iter().filter(|part| part.topic_name == *name).map(|part| &part.change);
+            match (acknowledged, kept.number.filter(|_| kept.by == client)) {
+                // Its author has it on top of the base: sent without one, before the topic was loaded.
+                (Some(acknowledged), Some(number)) if number > acknowledged && !follows_on => {
+                    for change in changes {
+                        // Committed already; only what it does to the bridge is wanted.
+                        let _committed = carry_tagged(change.clone(), &mut flight.bridge);
+                    }
+                }
+                (Some(_), Some(_)) => {}
+                _ => flight.bridge.extend(changes.map(|change| (kept.sequence, change.clone()))),
             }
         }
         flight.seen = self.sequence;

@@ -1,5 +1,6 @@
 //! Pushes: numbered actions that were made on a known state, taken one after the other.
 
+use chatroom_protocol::envelope::Fields;
 use chatroom_protocol::message::{Push, PushedAction, Requirement};
 use chatroom_protocol::{ChangeId, ClientId, Code, Dialect, Refusal, Sequence, TopicName, TopicValue};
 use serde_json::value::RawValue;
@@ -7,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::action::{Action, Author, Context, Part};
 use crate::effect::{Delivery, Effect};
 use crate::input::ConnectionId;
-use crate::member::{Pushed, Turned};
+use crate::member::{Member, Pushed, Turned};
 use crate::room::Room;
 use crate::session::About;
 
@@ -29,14 +30,15 @@ impl Room {
             return self.complain(connection, &refusal, &About::message("push"));
         };
         // Sent before the client knew of a refusal: it sends these again.
-        if member.turned.as_ref().is_some_and(|turned| push.acknowledged < turned.number) {
+        let before = |turned: &Turned| push.acknowledged < turned.number && turned.number < push.number;
+        if member.turned.as_ref().is_some_and(before) {
             return;
         }
         member.acknowledge(push.acknowledged);
         self.transforms_left = self.config.limits.transform_steps;
-        let Push { number, topics, actions, .. } = push;
+        let Push { number, acknowledged, topics, actions } = push;
         for (number, action) in (number..).zip(actions) {
-            if self.take_pushed(connection, number, &topics, action) == Went::Stop {
+            if self.take_pushed(connection, number, acknowledged, &topics, action) == Went::Stop {
                 return;
             }
         }
@@ -62,6 +64,7 @@ impl Room {
         &mut self,
         connection: ConnectionId,
         number: u64,
+        acknowledged: u64,
         topics: &[(TopicName, Option<Sequence>)],
         action: PushedAction<'_>,
     ) -> Went {
@@ -81,6 +84,10 @@ impl Room {
             // It waits for an authority, and its outcome comes when that has answered.
             return Went::On;
         }
+        if member.backlog.back().is_some_and(|last| matches!(last.context, Context::Refused { .. })) {
+            // It stands behind one that will be refused, and goes with it.
+            return Went::Stop;
+        }
         if number > expected {
             let refusal = Refusal::new(
                 Code::Precondition,
@@ -90,7 +97,14 @@ impl Room {
             return Went::Stop;
         }
         let busy = member.waits || !member.backlog.is_empty();
-        let full = member.backlog.len() >= self.config.limits.validation_queue;
+        let queue_most = self.config.limits.validation_queue;
+        let full = if member.backlog.len() >= queue_most {
+            Some(format!("{queue_most} actions of this client wait behind one that waits for its authority"))
+        } else if member.is_full() {
+            Some("too many outcomes of this client's actions are not acknowledged".to_owned())
+        } else {
+            None
+        };
         let author = Author { connection: Some(connection), client, dialect: Dialect::V1, pushed: true };
         let mut bases: Vec<(TopicName, Option<Sequence>)> = Vec::new();
         let mut parts = Vec::with_capacity(action.changes.len());
@@ -113,19 +127,18 @@ impl Room {
                     });
                 }
                 Err(refusal) => {
-                    failed = Some((topic_name.clone(), raw, refusal));
+                    failed = Some((topic_name.to_string(), raw.to_owned(), refusal));
                     break;
                 }
             }
         }
-        if failed.is_none() && busy && full {
-            let limit = self.config.limits.validation_queue;
-            let refusal = Refusal::new(Code::Busy, format!("{limit} actions of this client wait for an authority"));
-            let complained = About::message("push");
-            self.complain(connection, &refusal, &complained);
-            return Went::Stop;
+        if let Some(why) = full {
+            let first = parts.first();
+            let name = first.map(|part| part.topic_name.to_string()).unwrap_or_default();
+            let raw = first.map_or(RawValue::NULL, |part| &*part.raw);
+            failed = Some((name, raw.to_owned(), Refusal::new(Code::Busy, why)));
         }
-        let pushed = Pushed { number, bases, require: action.require };
+        let pushed = Pushed { number, acknowledged, bases, require: action.require };
         let action = Action {
             author,
             id: None,
@@ -138,10 +151,9 @@ impl Room {
             let action = match failed {
                 None => action.into_owned(),
                 // Refused in its turn.
-                Some((topic_name, raw, refusal)) => Action {
-                    context: Context::Refused { number, topic_name, raw: raw.to_owned(), refusal },
-                    ..action.into_owned()
-                },
+                Some((topic_name, raw, refusal)) => {
+                    Action { context: Context::Refused { number, topic_name, raw, refusal }, ..action.into_owned() }
+                }
             };
             if let Some(member) = self.members.by_id.get_mut(&client) {
                 member.backlog.push_back(action);
@@ -149,7 +161,7 @@ impl Room {
             return Went::On;
         }
         if let Some((topic_name, raw, refusal)) = failed {
-            self.turn_down(&author, number, topic_name.as_str(), raw, &refusal, None);
+            self.turn_down(&author, number, &topic_name, &raw, &refusal, None);
             return Went::Stop;
         }
         self.start(action);
@@ -163,6 +175,11 @@ impl Room {
 
     /// Lets a pushed action go its way, through the authorities of its topics if there are any.
     fn start(&mut self, action: Action<'_>) {
+        if let (Context::Pushed(pushed), Some(member)) =
+            (&action.context, self.members.by_id.get_mut(&action.author.client))
+        {
+            member.land(pushed.acknowledged);
+        }
         if action.parts.iter().any(|part| self.is_guarded(&part.topic_name)) {
             if let Some(member) = self.members.by_id.get_mut(&action.author.client) {
                 member.waits = true;
@@ -173,25 +190,48 @@ impl Room {
         }
     }
 
-    /// An action of a member that waited has its outcome: those behind it go on.
-    pub(crate) fn go_on_pushing(&mut self, client: ClientId) {
-        if let Some(member) = self.members.by_id.get_mut(&client) {
-            member.waits = false;
-        }
-        loop {
-            let Some(member) = self.members.by_id.get_mut(&client).filter(|member| !member.waits) else {
-                return;
-            };
-            let Some(action) = member.backlog.pop_front() else {
-                return;
-            };
-            self.transforms_left = self.config.limits.transform_steps;
-            if let Context::Refused { number, topic_name, raw, refusal } = &action.context {
-                self.turn_down(&action.author, *number, topic_name.as_str(), raw, refusal, None);
-                return;
+    /// Lets the actions go on that stood behind one that has its outcome now.
+    pub(crate) fn go_on_pushing(&mut self) {
+        while let Some(client) = self.unblocked.pop_front() {
+            while let Some(member) = self.members.by_id.get_mut(&client).filter(|member| !member.waits)
+                && let Some(action) = member.backlog.pop_front()
+            {
+                self.transforms_left = self.config.limits.transform_steps;
+                match &action.context {
+                    Context::Refused { number, topic_name, raw, refusal } => {
+                        self.turn_down(&action.author, *number, topic_name, raw, refusal, None);
+                    }
+                    _ => self.start(action),
+                }
             }
-            self.start(action);
         }
+    }
+
+    /// Refuses the first action of a push that cannot be read, so that its author hears of it in its
+    /// place; false if it is not the one whose turn it is.
+    pub(crate) fn turn_down_unread(
+        &mut self,
+        connection: ConnectionId,
+        fields: &Fields<'_>,
+        refusal: &Refusal,
+    ) -> bool {
+        let count = |name| fields.count(name).ok().flatten();
+        let (Some(number), acknowledged) = (count("number"), count("acknowledged").unwrap_or_default()) else {
+            return false;
+        };
+        let Some(client) = self.client_of(connection) else {
+            return false;
+        };
+        let next = |member: &&Member| {
+            let knows = member.turned.as_ref().is_none_or(|turned| turned.number <= acknowledged);
+            knows && !member.waits && member.backlog.is_empty() && member.expected() == number
+        };
+        if self.members.by_id.get(&client).filter(next).is_none() {
+            return false;
+        }
+        let author = Author { connection: Some(connection), client, dialect: Dialect::V1, pushed: true };
+        self.turn_down(&author, number, "", RawValue::NULL, refusal, None);
+        true
     }
 
     pub(crate) fn turn_down(

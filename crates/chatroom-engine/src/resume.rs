@@ -23,6 +23,8 @@ struct Due {
     told: Vec<(TopicName, Sequence)>,
     whole: Vec<TopicName>,
     resynced: bool,
+    /// About how many bytes are told.
+    bytes: usize,
 }
 
 impl Room {
@@ -35,7 +37,7 @@ impl Room {
             self.expel(old, Refusal::new(Code::Replaced, "this session goes on over another connection"));
         }
         self.welcome_back(claim.id, connection);
-        true
+        self.members.by_id.contains_key(&claim.id)
     }
 
     /// What the client holds is its again; says what it gets.
@@ -63,8 +65,12 @@ impl Room {
         };
         let kept = topic.value.kind() != TopicType::Presence;
         let same = known >= topic.made && known <= self.sequence;
-        match topic.past.since(known).filter(|_| kept && same) {
+        // More than that would overflow the client's outbox, which then wants the values all the same.
+        let bytes = topic.past.bytes_since(known);
+        let fits = bytes == 0 || due.bytes + bytes <= self.config.limits.outbox_bytes / 2;
+        match topic.past.since(known).filter(|_| kept && same && fits) {
             Some(commits) => {
+                due.bytes += bytes;
                 due.missed.extend(commits.map(|commit| (commit.sequence, commit.clone())));
                 due.told.push((name.clone(), known));
             }

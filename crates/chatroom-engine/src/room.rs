@@ -1,9 +1,9 @@
 //! The room: one order, one state machine.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use chatroom_protocol::{Code, Epoch, Limits, Refusal, RoomName, Sequence, ServiceName, TopicName};
+use chatroom_protocol::{ClientId, Code, Epoch, Limits, Refusal, RoomName, Sequence, ServiceName, TopicName};
 
 use crate::effect::Effect;
 use crate::history::Ages;
@@ -110,6 +110,10 @@ pub struct Room {
     pub(crate) subscriptions: usize,
     pub(crate) members: Members,
     pub(crate) ages: Ages,
+    /// Clients whose pushed actions have their turn again.
+    pub(crate) unblocked: VecDeque<ClientId>,
+    /// Where the order stood when a topic was deleted last.
+    pub(crate) deleted_at: Option<Sequence>,
     /// How often changes may still be moved behind each other for the push at hand.
     pub(crate) transforms_left: usize,
     pub(crate) next_client: u64,
@@ -144,6 +148,8 @@ impl Room {
             subscriptions: 0,
             members: Members::default(),
             ages: Ages::default(),
+            unblocked: VecDeque::new(),
+            deleted_at: None,
             transforms_left: 0,
             next_client: 0,
             next_change: 0,
@@ -168,6 +174,7 @@ impl Room {
         }
         self.expire_calls();
         self.expire_hellos();
+        self.go_on_pushing();
         self.expire_members();
         self.flush_listings();
         self.wish_wake();
@@ -189,6 +196,7 @@ impl Room {
             self.hello_deadlines.first().map(|(deadline, _)| *deadline),
             self.system.flush_at,
             self.member_deadline(),
+            self.awaits_until(),
         ];
         let wake_at = wishes.into_iter().flatten().min();
         if self.wake_at != wake_at {
@@ -225,6 +233,6 @@ impl Room {
     /// Whether nothing would be lost if the room were forgotten.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.clients() == 0 && self.topics.is_empty()
+        self.clients() == 0 && self.topics.is_empty() && self.awaits_until().is_none()
     }
 }

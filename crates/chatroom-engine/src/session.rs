@@ -24,6 +24,7 @@ use crate::system::ClientMessages;
 
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// 0 for the server itself, and for a client that has not said yet whether it was here before.
     pub(crate) client: ClientId,
     pub(crate) dialect: Dialect,
     /// Whether the hello is done.
@@ -97,6 +98,11 @@ fn shorten(text: &str) -> String {
 }
 
 impl Session {
+    /// Whether it is a client of the room: neither the server nor one that has yet to say hello.
+    pub(crate) fn is_client(&self) -> bool {
+        self.greeted && !self.client.is_server()
+    }
+
     fn new(client: ClientId, dialect: Dialect, since: Time) -> Self {
         Self {
             client,
@@ -126,12 +132,9 @@ impl Room {
     }
 
     pub(crate) fn open(&mut self, connection: ConnectionId, dialect: Dialect, secret: [u8; 16]) {
-        self.next_client += 1;
-        let client = ClientId(self.next_client);
-        let session = Session { secret, ..Session::new(client, dialect, self.now) };
+        let session = Session { secret, ..Session::new(ClientId::SERVER, dialect, self.now) };
         let full = self.clients() >= self.config.limits.clients_per_room;
         self.sessions.insert(connection, session);
-        self.observe(|_| Observation::Connected { connection, client });
         if full {
             let limit = self.config.limits.clients_per_room;
             self.expel(connection, Refusal::new(Code::LimitReached, format!("the room has its {limit} clients")));
@@ -139,14 +142,21 @@ impl Room {
         }
         match dialect {
             Dialect::Seed => {
+                let client = self.next_client_id();
+                self.admit(connection, client);
                 self.reply(connection, &ServerMessage::Hello { id: client, v1: None });
-                self.welcome(connection);
+                self.welcome(client);
             }
             Dialect::V1 => {
                 let deadline = self.now.after_ms(self.config.limits.hello_timeout_ms);
                 self.hello_deadlines.insert((deadline, connection));
             }
         }
+    }
+
+    fn next_client_id(&mut self) -> ClientId {
+        self.next_client += 1;
+        ClientId(self.next_client)
     }
 
     fn hello(
@@ -162,7 +172,7 @@ impl Room {
             return;
         };
         session.label = label;
-        let deadline = session.since.after_ms(self.config.limits.hello_timeout_ms);
+        let (secret, deadline) = (session.secret, session.since.after_ms(self.config.limits.hello_timeout_ms));
         self.hello_deadlines.remove(&(deadline, connection));
         let config = self.config.clone();
         let mut hello = HelloV1 {
@@ -175,11 +185,8 @@ impl Room {
             heartbeat_ms: config.limits.heartbeat_ms,
             resumed: None,
         };
-        if let Some(claim) = claim.filter(|_| goes_on) {
-            let before = std::mem::replace(&mut session.client, claim.id);
-            session.greeted = true;
-            self.observe(|_| Observation::Disconnected { client: before });
-            self.observe(|_| Observation::Connected { connection, client: claim.id });
+        let client = if let Some(claim) = claim.filter(|_| goes_on) {
+            self.admit(connection, claim.id);
             // Whatever is behind an append that is under way waits for it, and so does this.
             let resuming = self.resume(connection, held);
             hello.sequence = self.sequence;
@@ -187,25 +194,30 @@ impl Room {
             hello.resumed = Some(resuming.outcome().name());
             self.reply(connection, &ServerMessage::Hello { id: claim.id, v1: Some(hello) });
             self.tell_missed(connection, claim.id, acknowledged, resuming);
+            claim.id
         } else {
-            let id = session.client;
-            let secret: String = session.secret.iter().map(|byte| format!("{byte:02x}")).collect();
-            let own = Claim { id, secret };
+            let id = self.next_client_id();
+            self.admit(connection, id);
+            let own = Claim { id, secret: secret.iter().map(|byte| format!("{byte:02x}")).collect() };
             // Zeros stand for none.
-            hello.session = Some(&own).filter(|_| session.secret != [0; 16]);
+            hello.session = Some(&own).filter(|_| secret != [0; 16]);
             hello.resumed = claim.map(|_| Resumption::Reset.name());
             self.reply(connection, &ServerMessage::Hello { id, v1: Some(hello) });
             self.enlist(id, own.secret.into(), connection);
-        }
-        self.welcome(connection);
+            id
+        };
+        self.welcome(client);
     }
 
-    fn welcome(&mut self, connection: ConnectionId) {
-        let Some(session) = self.sessions.get_mut(&connection) else {
-            return;
-        };
-        session.greeted = true;
-        let client = session.client;
+    /// From here on a connection is a client of the room.
+    fn admit(&mut self, connection: ConnectionId, client: ClientId) {
+        if let Some(session) = self.sessions.get_mut(&connection) {
+            (session.client, session.greeted) = (client, true);
+            self.observe(|_| Observation::Connected { connection, client });
+        }
+    }
+
+    fn welcome(&mut self, client: ClientId) {
         self.client_touched(client);
         self.set_status(format!("client {client} connected"));
     }
@@ -220,8 +232,12 @@ impl Room {
         if text.len() > limit {
             let refusal =
                 Refusal::new(Code::TooBig, format!("a message has at most {limit} bytes, this one has {}", text.len()));
-            self.complain(connection, &refusal, &About::default());
-            return;
+            return match Envelope::parse(text) {
+                Ok(envelope) if greeted && envelope.kind == "push" => {
+                    self.refuse(connection, dialect, &envelope, &refusal);
+                }
+                _ => self.complain(connection, &refusal, &About::default()),
+            };
         }
         let envelope = match Envelope::parse(text) {
             Ok(envelope) => envelope,
@@ -258,6 +274,7 @@ impl Room {
                     return;
                 }
             }
+            "push" if dialect == Dialect::V1 && self.turn_down_unread(connection, fields, refusal) => return,
             _ => {}
         }
         self.complain(connection, refusal, &About::envelope(envelope));
@@ -359,8 +376,11 @@ impl Room {
         if self.host == Some(connection) {
             self.host = None;
         }
-        self.part_from(session.client, connection);
-        self.observe(|_| Observation::Disconnected { client: session.client });
+        self.part_from(session.client, connection, !session.subscriptions.is_empty());
+        let was_client = session.is_client();
+        if was_client {
+            self.observe(|_| Observation::Disconnected { client: session.client });
+        }
         self.subscriptions -= session.subscriptions.len();
         self.hello_deadlines.remove(&(session.since.after_ms(self.config.limits.hello_timeout_ms), connection));
         for name in &session.subscriptions {
@@ -379,7 +399,7 @@ impl Room {
         for name in session.subscriptions.iter().chain(&session.presences) {
             self.forget_if_empty(name);
         }
-        if session.greeted {
+        if was_client {
             self.client_touched(session.client);
             self.set_status(format!("client {} disconnected", session.client));
         }

@@ -199,8 +199,10 @@ impl Room {
             return;
         };
         session.messages.last.clone_from(&text);
-        let client = session.client;
-        self.observe(|_| Observation::Told { client, text: text.clone() });
+        let (client, greeted) = (session.client, session.greeted);
+        if greeted {
+            self.observe(|_| Observation::Told { client, text: text.clone() });
+        }
         let Some(session) = self.sessions.get_mut(&connection) else {
             return;
         };

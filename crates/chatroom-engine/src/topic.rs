@@ -123,6 +123,10 @@ impl Room {
                 format!("a room has at most {} topics", self.config.limits.topics_per_room),
             ));
         }
+        if self.deleted_at == Some(self.sequence) {
+            // Who stands here may know another topic of that name: this one begins a place later.
+            self.sequence = self.sequence.next();
+        }
         self.topics.insert(name.clone(), Topic::new(name.clone(), kind, self.sequence));
         self.set_status(format!("topic {name} created"));
         Ok(())
@@ -178,6 +182,7 @@ impl Room {
         };
         self.weight = self.weight.saturating_sub(topic.weight);
         self.forget_past(&topic.past);
+        self.deleted_at = Some(self.sequence);
         let refusal = Refusal::new(Code::TopicDeleted, format!("the topic {name} was deleted"));
         for connection in topic.subscribers.all() {
             if let Some(session) = self.sessions.get_mut(&connection) {

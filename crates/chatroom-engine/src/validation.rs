@@ -13,7 +13,7 @@ use chatroom_protocol::{Change, ClientId, Code, Dialect, Refusal, ServiceName, T
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::action::{Action, Author, Failure};
+use crate::action::{Action, Author, Failure, Moved};
 use crate::input::ConnectionId;
 use crate::room::{NoAuthority, Room};
 use crate::service::Caller;
@@ -206,10 +206,14 @@ impl Room {
         }
     }
 
-    /// An action has its outcome: what its author pushed behind it goes on.
+    /// An action has its outcome: what its author pushed behind it goes on, once this is done. Not here,
+    /// where one action that goes on would let the next go on inside it.
     fn decided(&mut self, author: &Author) {
         if author.pushed {
-            self.go_on_pushing(author.client);
+            if let Some(member) = self.members.by_id.get_mut(&author.client) {
+                member.waits = false;
+            }
+            self.unblocked.push_back(author.client);
         }
     }
 
@@ -227,6 +231,7 @@ impl Room {
     fn decide(&mut self, key: ActionKey) -> Option<(Vec<TopicName>, Author)> {
         let mut waiting = self.validation.waiting.remove(&key)?;
         let author = waiting.action.author;
+        self.transforms_left = self.config.limits.transform_steps;
         if waiting.part == 0 && waiting.silent == 0 {
             // What could not be applied anyway is not worth a question.
             match self.apply(&waiting.action) {
@@ -242,7 +247,16 @@ impl Room {
             match guard.and_then(|guard| guard.authorities.front().copied()) {
                 Some(authority) => {
                     let question = Question { key, part: waiting.part };
-                    self.ask_authority(authority, &waiting, question);
+                    let change = match self.as_of_now(&waiting.action, waiting.part) {
+                        Moved::AsItIs => part.change.clone(),
+                        Moved::To(change) => change,
+                        // Nothing is left to decide about.
+                        Moved::Nothing => {
+                            (waiting.part, waiting.silent) = (waiting.part + 1, 0);
+                            continue;
+                        }
+                    };
+                    self.ask_authority(authority, &waiting, question, &change);
                     waiting.asked = true;
                     self.validation.waiting.insert(key, waiting);
                     return None;
@@ -263,14 +277,13 @@ impl Room {
             waiting.part += 1;
             waiting.silent = 0;
         }
+        self.transforms_left = self.config.limits.transform_steps;
         self.commit_or_reject(waiting.action);
         Some((waiting.topics, author))
     }
 
-    fn ask_authority(&mut self, authority: ConnectionId, waiting: &Waiting, question: Question) {
+    fn ask_authority(&mut self, authority: ConnectionId, waiting: &Waiting, question: Question, change: &Change) {
         let part = &waiting.action.parts[question.part];
-        let moved = self.as_of_now(&waiting.action, question.part);
-        let change = moved.as_ref().unwrap_or(&part.change);
         let v1 = self.sessions.get(&authority).is_some_and(|session| session.dialect == Dialect::V1);
         let known = if v1 { None } else { self.seed_form(&part.topic_name, change) };
         let args = Args {

@@ -198,7 +198,7 @@ impl Room {
     /// One client with at most `count` names of each kind.
     #[must_use]
     pub fn client(&self, connection: ConnectionId, count: usize) -> Option<ClientView<'_>> {
-        let session = self.sessions.get(&connection).filter(|session| !session.client.is_server())?;
+        let session = self.sessions.get(&connection).filter(|session| session.is_client())?;
         Some(ClientView {
             client: session.client,
             connection,
@@ -217,6 +217,9 @@ impl Room {
     #[must_use]
     pub fn connection_of(&self, client: ClientId) -> Option<ConnectionId> {
         // Both are given out in one order, but not in step: a room's clients are some of a server's connections.
-        self.sessions.iter().find(|(_, session)| session.client == client).map(|(connection, _)| *connection)
+        self.sessions
+            .iter()
+            .find(|(_, session)| session.greeted && session.client == client)
+            .map(|(connection, _)| *connection)
     }
 }

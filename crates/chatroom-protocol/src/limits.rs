@@ -92,6 +92,8 @@ pub const MAX_ROOM_NAME_BYTES: usize = 128;
 pub const MAX_FIELDS: usize = 64;
 /// The largest integer that every language's numbers hold exactly: 2^53 - 1.
 pub const MAX_INTEGER: i64 = (1 << 53) - 1;
+/// The most outcomes of one client's actions that are kept until it has acknowledged them.
+pub const MAX_UNACKNOWLEDGED: usize = 10_000;
 /// The longest `name` or `version` that a client may give of itself, in bytes.
 pub const MAX_CLIENT_LABEL_BYTES: usize = 128;
 

@@ -43,7 +43,7 @@ impl Mirror {
     /// Notes what `changes`, and the own changes they meet, are about to touch. `None` where what is
     /// carried is exact in any case: without own changes, and in texts and lists.
     pub(crate) fn before(&self, changes: &[Change]) -> Option<Before> {
-        let value = self.value.as_deref().filter(|_| !self.own.is_empty() && self.resuming.is_none())?;
+        let value = self.value.as_deref().filter(|_| !self.own.is_empty())?;
         let exact =
             matches!(value, TopicValue::String(_) | TopicValue::List(_) | TopicValue::Event | TopicValue::Presence(_));
         if exact {

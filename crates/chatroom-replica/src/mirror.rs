@@ -81,8 +81,11 @@ pub(crate) struct Mirror {
     pub(crate) doubted: bool,
     /// Whether it has to be asked for again once no own change is lost in it.
     pub(crate) clouded: bool,
+    /// Whether value and position are those of a session that is no more: nothing is said about them
+    /// until they come anew.
+    pub(crate) outdated: bool,
     pub(crate) status: Status,
-    /// With the own changes applied, unless `rewound`.
+    /// With the own changes applied.
     pub(crate) value: Option<Arc<TopicValue>>,
     pub(crate) own: VecDeque<Own>,
     /// The last place in the room's order that the confirmed value is known to include.
@@ -153,6 +156,7 @@ impl Mirror {
             wire: Wire::Absent,
             doubted: false,
             clouded: false,
+            outdated: false,
             status: Status::Loading,
             value: None,
             own: VecDeque::new(),
@@ -167,12 +171,13 @@ impl Mirror {
         self.wire == Wire::Live && !self.doubted && self.value.is_some()
     }
 
-    pub(crate) fn is_positional(&self) -> bool {
-        matches!(self.kind, Some(TopicType::String | TopicType::List))
+    /// Whether the value may still come: it was asked for, or will be.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self.wire, Wire::Absent | Wire::Asked(_))
     }
 
-    fn is_rewound(&self) -> bool {
-        self.resuming.is_some()
+    pub(crate) fn is_positional(&self) -> bool {
+        matches!(self.kind, Some(TopicType::String | TopicType::List))
     }
 
     /// Applies a change to the value; returns the exact way back.
@@ -193,7 +198,7 @@ impl Mirror {
     pub(crate) fn tape(&self) -> Tape {
         let long = self.own.len() > STEPS_MAX && !self.cursors.is_empty();
         Tape {
-            off: self.cursors.is_empty() || self.is_rewound(),
+            off: self.cursors.is_empty() || self.resuming.is_some(),
             before: if long { self.value.clone() } else { None },
             ..Tape::default()
         }
@@ -229,18 +234,6 @@ impl Mirror {
                 own.back = back;
                 own.applied = true;
             }
-        }
-    }
-
-    pub(crate) fn rewind_all(&mut self, tape: &mut Tape) {
-        if !self.is_rewound() {
-            self.rewind(0, tape);
-        }
-    }
-
-    pub(crate) fn replay_all(&mut self, tape: &mut Tape) {
-        if !self.is_rewound() {
-            self.replay(0, tape);
         }
     }
 
@@ -286,7 +279,7 @@ impl Mirror {
         undos: Option<ActionId>,
         tape: &mut Tape,
     ) -> Result<(Vec<Effective>, Vec<Change>), Refusal> {
-        self.rewind_all(tape);
+        self.rewind(0, tape);
         let mut effective = Vec::with_capacity(changes.len());
         let mut told = Vec::with_capacity(changes.len());
         let mut failed = None;
@@ -313,7 +306,7 @@ impl Mirror {
                 }
             }
         }
-        self.replay_all(tape);
+        self.replay(0, tape);
         failed.map_or(Ok((effective, told)), Err)
     }
 

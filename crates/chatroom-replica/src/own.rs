@@ -249,17 +249,11 @@ impl Replica {
             }
         };
         let (tape, shown) = made.entry(name.clone()).or_insert_with(|| (mirror.tape(), Vec::new()));
-        let loaded = mirror.value.is_some();
-        let rewound = mirror.resuming.is_some();
-        let back = match (loaded, rewound) {
-            (true, false) => mirror.apply(&change, limits, tape)?,
-            // What was missed is being put in place; this is shown, and checked by the room, after it.
-            _ => None,
-        };
-        if back.is_some() || (loaded && rewound && !matches!(change, Change::Event(_))) {
+        let applied = mirror.value.is_some();
+        let back = if applied { mirror.apply(&change, limits, tape)? } else { None };
+        if back.is_some() {
             shown.push(change.clone());
         }
-        let applied = loaded && !rewound;
         mirror.own.push_back(Own { action: id, part, change: Some(change), back, applied, lost: false });
         Ok(())
     }
@@ -382,7 +376,7 @@ impl Replica {
             .filter_map(|part| RawChange::parse(part.change).ok()?.decode_committed(mirror.kind?, me).ok())
             .collect();
         let before = mirror.before(&given);
-        mirror.rewind_all(&mut tape);
+        mirror.rewind(0, &mut tape);
         let lost = mirror.own.range(..mine).any(|own| own.lost);
         let mut told = Vec::new();
         let mut result = Ok(());
@@ -429,7 +423,7 @@ impl Replica {
             mirror.position = sequence;
         }
         mirror.own.drain(..mirror.own.partition_point(|own| own.action <= action.id));
-        mirror.replay_all(&mut tape);
+        mirror.replay(0, &mut tape);
         if mirror.clouded && !mirror.own.iter().any(|own| own.lost) {
             mirror.clouded = false;
             result = Err("own changes were on their way when the value came anew".into());
@@ -476,20 +470,12 @@ impl Replica {
             let mut tape = mirror.tape();
             let before = mirror.before(&[]);
             // The way back is made on what stands before the action; what is behind it moves.
-            if mirror.resuming.is_none() {
-                mirror.rewind(from, &mut tape);
-            }
+            mirror.rewind(from, &mut tape);
             let gone = mirror.own.drain(from..to).filter(|own| !own.lost);
             let gone: Vec<Change> = gone.filter_map(|own| own.change).collect();
-            let back = if mirror.resuming.is_none() {
-                back_of(&gone, mirror, &mut tape)
-            } else {
-                back_at(&gone, mirror, from)
-            };
+            let back = back_of(&gone, mirror, &mut tape);
             let (told, below_undos) = mirror.carry(back, from, undos);
-            if mirror.resuming.is_none() {
-                mirror.replay(from, &mut tape);
-            }
+            mirror.replay(from, &mut tape);
             if mirror.clouded && !mirror.own.iter().any(|own| own.lost) {
                 mirror.clouded = false;
                 mirror.doubted = true;
@@ -533,24 +519,6 @@ fn back_of(gone: &[Change], mirror: &mut crate::mirror::Mirror, tape: &mut Tape)
     }
     inverse.reverse();
     inverse.into_iter().flatten().collect()
-}
-
-/// The same while what was missed is being put in place: the value is the confirmed one.
-fn back_at(gone: &[Change], mirror: &mut crate::mirror::Mirror, from: usize) -> Vec<Change> {
-    let mut tape = Tape::default();
-    let before: Vec<Change> = mirror.own.range(..from).filter_map(|own| own.change.clone()).collect();
-    let mut backs = Vec::new();
-    for change in &before {
-        if let Ok(Some(back)) = mirror.apply(change, &Limits::unlimited(), &mut tape) {
-            backs.push(back);
-        }
-    }
-    let inverse = back_of(gone, mirror, &mut tape);
-    for back in backs.iter().rev() {
-        let applied = mirror.apply(back, &Limits::unlimited(), &mut tape);
-        debug_assert!(applied.is_ok(), "the way back applies");
-    }
-    inverse
 }
 
 pub(crate) fn refused(code: Code, reason: String, topic_name: String, change: Value) -> Refused {

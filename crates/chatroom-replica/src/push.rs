@@ -83,7 +83,11 @@ impl Replica {
         for action in self.actions.iter().skip(self.sent).take(self.limits.push_actions) {
             bytes += self.weigh(action);
             // One that is too big alone goes out alone, and the server says so.
-            if (count > 0 && bytes > self.limits.message_bytes) || self.has_to_follow(action) {
+            let outdated = |name: &TopicName| {
+                self.mirrors.get(name).is_some_and(|mirror| mirror.wanted && mirror.outdated && mirror.is_awaited())
+            };
+            let too_big = count > 0 && bytes > self.limits.message_bytes;
+            if too_big || self.has_to_follow(action) || action.topics.iter().any(outdated) {
                 break;
             }
             count += 1;
@@ -95,7 +99,8 @@ impl Replica {
     fn has_to_follow(&self, action: &Pending) -> bool {
         let positional = |name: &&TopicName| self.mirrors.get(*name).is_some_and(crate::mirror::Mirror::is_positional);
         let touched: Vec<&TopicName> = action.topics.iter().filter(positional).collect();
-        !touched.is_empty()
+        !self.pipelined
+            && !touched.is_empty()
             && self.actions.iter().take(self.sent).any(|other| other.topics.iter().any(|name| touched.contains(&name)))
     }
 

@@ -156,6 +156,7 @@ impl Replica {
         let known = mirror.value.is_some();
         mirror.kind = Some(kind);
         mirror.position = sequence;
+        mirror.outdated = false;
         let resuming = mirror.resuming.is_some();
         if mirror.status != Status::Live && !resuming {
             mirror.status = Status::Live;
@@ -170,7 +171,10 @@ impl Replica {
             resuming.replaced = true;
         }
         let mut lost: Vec<ActionId> = Vec::new();
-        if known && !resuming && mirror.is_positional() {
+        if known && resuming && mirror.is_positional() {
+            // What became of it is told before the end of what was missed.
+            mirror.own.iter_mut().for_each(|own| own.lost = true);
+        } else if known && mirror.is_positional() {
             // What is on its way is placed by the room; where it stands now cannot be known here.
             for own in &mut mirror.own {
                 match sent {
@@ -180,9 +184,7 @@ impl Replica {
             }
             mirror.clouded = mirror.own.iter().any(|own| own.lost);
         }
-        if !resuming {
-            mirror.replay(0, &mut Tape::default());
-        }
+        mirror.replay(0, &mut Tape::default());
         if known {
             self.history.forget(name);
         }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chatroom_engine::{Commit, NoAuthority, Proposed, Rules};
-use chatroom_protocol::{Limits, Refusal, RoomName, ServiceName, TopicName};
+use chatroom_protocol::{Change, Limits, Refusal, RoomName, ServiceName, TopicName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -69,7 +69,7 @@ pub struct Builder {
 
 struct Validator(Box<Check>);
 
-type Check = dyn Fn(&Proposed<'_>) -> Result<(), String> + Send + Sync;
+type Check = dyn Fn(&Proposed<'_>) -> Result<Option<Change>, String> + Send + Sync;
 
 impl fmt::Debug for Validator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,12 +166,25 @@ impl Builder {
     /// it thinks: it must not wait. It may be asked twice about one change.
     #[must_use]
     pub fn validator(
-        mut self,
+        self,
         pattern: &str,
         check: impl Fn(&Proposed<'_>) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
+        self.rule(pattern, move |proposed| check(proposed).map(|()| None))
+    }
+
+    /// Decides as a [`validator`](Self::validator) does, and may put another change in the place of the
+    /// proposed one: a position that is clamped to the map, say. It has to be a change of the topic's
+    /// type. Its author is told what became of its action; the rules behind see the change as it is by
+    /// then.
+    #[must_use]
+    pub fn rule(
+        mut self,
+        pattern: &str,
+        rule: impl Fn(&Proposed<'_>) -> Result<Option<Change>, String> + Send + Sync + 'static,
+    ) -> Self {
         match Pattern::parse(pattern) {
-            Ok(pattern) => self.validators.push((pattern, Validator(Box::new(check)))),
+            Ok(pattern) => self.validators.push((pattern, Validator(Box::new(rule)))),
             Err(refusal) => self.refuse(refusal),
         }
         self
@@ -195,9 +208,18 @@ impl Builder {
         }
         let validators = self.validators;
         let rules = (!validators.is_empty()).then(|| {
-            Rules::new(move |proposed| {
-                let asked = validators.iter().filter(|(pattern, _)| pattern.matches(proposed.topic_name));
-                let check = || { asked }.try_for_each(|(_, validator)| (validator.0)(proposed));
+            Rules::altering(move |proposed| {
+                let check = || {
+                    let mut altered = None;
+                    for (_, validator) in validators.iter().filter(|(pattern, _)| pattern.matches(proposed.topic_name))
+                    {
+                        let change = altered.as_ref().unwrap_or(proposed.change);
+                        if let Some(instead) = (validator.0)(&Proposed { change, ..*proposed })? {
+                            altered = Some(instead);
+                        }
+                    }
+                    Ok(altered)
+                };
                 // A room outlives the mistakes of the program around it.
                 catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| Err("the validator failed".into()))
             })

@@ -5,8 +5,9 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use chatroom_server::protocol::{Dialect, TopicValue};
-use chatroom_server::{Call, Fault, Server, ServiceError};
+use chatroom_server::protocol::change::IntChange;
+use chatroom_server::protocol::{Change, Dialect, TopicValue};
+use chatroom_server::{Call, Fault, Proposed, Server, ServiceError};
 use chatroom_testkit::{Peer, TestServer};
 use serde_json::{Value, json};
 
@@ -73,6 +74,37 @@ fn services_answer_in_every_room() {
     peer.close();
     other.close();
     chatroom_testkit::server::wait_until("all rooms are forgotten", || server.room_count() == 0);
+}
+
+/// A map of 0 to 100, on which nobody stands outside.
+fn clamp(proposed: &Proposed<'_>) -> Result<Option<Change>, String> {
+    match (proposed.value, proposed.change) {
+        (TopicValue::Int(now), Change::Int(IntChange::Add(step))) if !(0..=100).contains(&(now + step)) => {
+            Ok(Some(Change::Int(IntChange::Set((now + step).clamp(0, 100)))))
+        }
+        (TopicValue::Int(_), _) => Ok(None),
+        _ => Err("a position is an int".into()),
+    }
+}
+
+#[test]
+fn rules_put_another_change_in_the_place_of_the_proposed_one() {
+    let server = TestServer::serve(Server::builder().rule("x/*", clamp).build().unwrap());
+    let (mut author, mut reader) = (server.connect(Dialect::V1), server.connect(Dialect::V1));
+    subscribe(&mut reader, "x/1", "int");
+    let push = json!({"number": 1, "acknowledged": 0, "topics": [{"topic_name": "x/1"}], "actions": [
+        {"changes": [{"topic": 0, "change": {"type": "add", "value": 60}}]},
+        {"changes": [{"topic": 0, "change": {"type": "add", "value": 60}}]},
+    ]});
+    author.send(&json!({"type": "push", "content": push}));
+    assert_eq!(author.receive()["content"], json!({"id": 1, "sequence": 1, "previous": [0]}));
+    let set = json!([{"topic_name": "x/1", "change": {"type": "set", "value": 100}}]);
+    assert_eq!(author.receive()["content"], json!({"id": 2, "sequence": 2, "previous": [1], "changes": set}));
+    assert_eq!(reader.receive()["content"]["change"]["type"], "add");
+    assert_eq!(reader.receive()["content"]["change"], json!({"type": "set", "value": 100, "id": "1-2"}));
+    let accepted = update(&mut author, "x/1", &json!({"type": "add", "value": -300, "id": "u"}));
+    assert_eq!(accepted["content"]["sequence"], 3);
+    assert_eq!(reader.receive()["content"]["change"], json!({"type": "set", "value": 0, "id": "u"}));
 }
 
 #[test]

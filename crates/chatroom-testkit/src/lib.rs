@@ -10,6 +10,7 @@ pub mod script;
 pub mod seed;
 pub mod server;
 pub mod simulation;
+pub mod undoing;
 pub mod vectors;
 pub mod world;
 

@@ -413,3 +413,9 @@ fn two_lists_of_changes_lead_to_one_value_in_either_order() {
     }
     println!("{} rectangles", cases());
 }
+
+#[test]
+fn replica_scripts() {
+    use chatroom_testkit::replica::ReplicaScript;
+    vectors::run("replica", &vectors::load::<ReplicaScript>("replica"), |script| &script.id, ReplicaScript::check);
+}

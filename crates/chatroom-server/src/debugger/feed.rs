@@ -245,6 +245,8 @@ impl Feed {
                 let address = sight.members.get(connection).and_then(|member| member.address);
                 let address = address.map_or_else(|| "in process".into(), |address| address.to_string());
                 self.log.client(t_ms, *client, "connected", Some(address));
+                // It may have been here until now, on another connection.
+                self.told.clients_gone.retain(|gone| gone != client);
             }
             Observation::Disconnected { client } => self.told.clients_gone.push(*client),
             Observation::Service { service_name, client, what: Provision::Unregistered | Provision::Lost } => {
