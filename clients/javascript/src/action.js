@@ -5,7 +5,7 @@ import { ChatroomError } from './code.js';
 import { REBOUND } from './topic.js';
 
 /** @typedef {import('./code.js').Rejected} Rejected */
-/** @typedef {import('./replica.js').Accepted} Accepted */
+/** @typedef {import('./news.js').Accepted} Accepted */
 /** @typedef {import('./topic.js').PublicPart} PublicPart */
 
 /**

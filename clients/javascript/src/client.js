@@ -23,7 +23,7 @@ import { plain } from './value.js';
 /** @typedef {import('./connection.js').State} State */
 /** @typedef {import('./connection.js').TokenProvider} TokenProvider */
 /** @typedef {import('./limits.js').Limits} Limits */
-/** @typedef {import('./replica.js').Notification} Notification */
+/** @typedef {import('./news.js').Notification} Notification */
 /** @typedef {import('./service.js').Registration} Registration */
 /** @typedef {import('./socket.js').Environment} Environment */
 /** @typedef {import('./topic.js').PublicPart} PublicPart */
@@ -522,7 +522,7 @@ export class Client {
     this.#tell('gap', { topicName: name, known: notification.known, previous: notification.previous });
   }
 
-  /** @param {number} id @param {import('./replica.js').Accepted | Rejected} outcome */
+  /** @param {number} id @param {import('./news.js').Accepted | Rejected} outcome */
   #settled(id, outcome) {
     const flying = this.#flying.get(id);
     if (!flying) return;

@@ -22,7 +22,7 @@ export { types } from './type.js';
 export { Updates } from './updates.js';
 export { canonical, equal, parse } from './value.js';
 
-/** @typedef {import('./replica.js').Accepted} Accepted */
+/** @typedef {import('./news.js').Accepted} Accepted */
 /** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
 /** @typedef {import('./client.js').ActionOptions} ActionOptions */
@@ -35,8 +35,8 @@ export { canonical, equal, parse } from './value.js';
 /** @typedef {import('./connection.js').TokenProvider} TokenProvider */
 /** @typedef {import('./limits.js').Limits} Limits */
 /** @typedef {import('./listening.js').Deliver} Deliver */
-/** @typedef {import('./replica.js').Cause} Cause */
-/** @typedef {import('./replica.js').Meta} Meta */
+/** @typedef {import('./news.js').Cause} Cause */
+/** @typedef {import('./news.js').Meta} Meta */
 /** @typedef {import('./mirror.js').TopicStatus} TopicStatus */
 /** @typedef {import('./service.js').Call} Call */
 /** @typedef {import('./service.js').CallOptions} CallOptions */

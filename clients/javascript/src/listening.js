@@ -6,7 +6,7 @@ import { equal } from './value.js';
 
 /** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./delivery.js').Delivery} Delivery */
-/** @typedef {import('./replica.js').Meta} Meta */
+/** @typedef {import('./news.js').Meta} Meta */
 /** @typedef {import('./socket.js').Environment} Environment */
 /**
  * Told of a topic's value. `change` is null when the value came whole or by several changes at once:

@@ -7,10 +7,10 @@ import { Listening } from './listening.js';
 /** @typedef {import('./code.js').ChatroomError} ChatroomError */
 /** @typedef {import('./delivery.js').Delivery} Delivery */
 /** @typedef {import('./listening.js').Deliver} Deliver */
-/** @typedef {import('./replica.js').Meta} Meta */
+/** @typedef {import('./news.js').Meta} Meta */
 /** @typedef {import('./replica.js').Replica} Replica */
-/** @typedef {import('./replica.js').TopicStatus} TopicStatus */
-/** @typedef {import('./replica.js').ValueNotification} ValueNotification */
+/** @typedef {import('./mirror.js').TopicStatus} TopicStatus */
+/** @typedef {import('./news.js').ValueNotification} ValueNotification */
 /** @typedef {import('./socket.js').Environment} Environment */
 /**
  * @template T

@@ -12,8 +12,8 @@ import { Updates } from './updates.js';
 /** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
 /** @typedef {import('./listening.js').Deliver} Deliver */
-/** @typedef {import('./replica.js').Meta} Meta */
-/** @typedef {import('./replica.js').TopicStatus} TopicStatus */
+/** @typedef {import('./news.js').Meta} Meta */
+/** @typedef {import('./mirror.js').TopicStatus} TopicStatus */
 /** @typedef {import('./subscription.js').Subscription} Subscription */
 /** @typedef {import('./subscription.js').Waiting} Waiting */
 /** @typedef {import('./text.js').Component} Component */

@@ -73,10 +73,11 @@ export class Undo {
       this.#catchUp('undo', done.length - 1);
       const kept = inverse.filter((change) => !REPLACING.includes(change.change.type) || !top.changes.some((later) => overwrites(later, change)));
       if (kept.length + top.changes.length <= most) {
-        if (done[done.length - 1] === top) done.pop();
-        const changes = [...kept, ...top.changes];
-        const topics = new Set([...entry.topics, ...top.topics]);
-        return this.#push('undo', { ...entry, changes, topics, bytes: weight(kept) + top.bytes });
+        // Somebody who types adds to one entry with every key, so it is not made anew.
+        top.changes.unshift(...kept);
+        const topics = [...entry.topics].every((name) => top.topics.has(name)) ? top.topics : new Set([...entry.topics, ...top.topics]);
+        Object.assign(top, { topics, group, at, turn, closed: false, bytes: top.bytes + weight(kept) });
+        return this.#bound('undo');
       }
     }
     this.#push('undo', entry);
@@ -95,8 +96,13 @@ export class Undo {
 
   /** @param {Turn} turn @param {Entry} entry */
   #push(turn, entry) {
+    this.#stacks[turn].push(entry);
+    this.#bound(turn);
+  }
+
+  /** The oldest entries go. @param {Turn} turn */
+  #bound(turn) {
     const stack = this.#stacks[turn];
-    stack.push(entry);
     let bytes = stack.reduce((sum, one) => sum + one.bytes, 0);
     while (stack.length > ENTRIES || bytes > BYTES) bytes -= /** @type {Entry} */ (stack.shift()).bytes;
   }

@@ -2,7 +2,7 @@
 /** A topic's changes as an async iterator with a bounded buffer. */
 
 /** @typedef {import('./change.js').Change} Change */
-/** @typedef {import('./replica.js').Meta} Meta */
+/** @typedef {import('./news.js').Meta} Meta */
 /**
  * One step of a topic. `skipped` is how many steps went by unseen before this one; a topic with a
  * value then comes whole, without a change.

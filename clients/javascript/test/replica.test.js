@@ -8,7 +8,7 @@ import { Replica } from '../src/replica.js';
 import { canonical } from '../src/value.js';
 import { cases } from './vectors.js';
 
-/** @typedef {import('../src/replica.js').Notification} Notification */
+/** @typedef {import('../src/news.js').Notification} Notification */
 
 /** A replica, and what it told that no step has looked at. */
 class Stage {
