@@ -319,7 +319,8 @@ impl Replica {
             .flat_map(|(_, name, changes)| changes.into_iter().map(move |change| (name.clone(), change)))
             .collect();
         match action.nature {
-            Nature::Made { tracked: true, group, at_ms } => {
+            // What one action could not take back is not undone.
+            Nature::Made { tracked: true, group, at_ms } if inverse.len() <= self.limits.action_changes => {
                 let most = self.limits.action_changes;
                 self.history.done(action.topics, inverse, group, at_ms, most);
             }

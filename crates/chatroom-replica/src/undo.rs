@@ -82,7 +82,7 @@ impl History {
     pub(crate) fn done(
         &mut self,
         mut topics: Vec<TopicName>,
-        mut inverse: Vec<(TopicName, Change)>,
+        inverse: Vec<(TopicName, Change)>,
         group: Option<u64>,
         at_ms: u64,
         changes_max: usize,
@@ -102,26 +102,21 @@ impl History {
                 _ => false,
             };
             if together {
-                inverse.retain(|(name, change)| {
+                let kept = |(name, change): &&(TopicName, Change)| {
                     !top.changes.iter().any(|(other, later)| name == other && overwrites(later, change))
-                });
-                inverse.append(&mut top.changes);
-                for topic in topics {
-                    if let Err(place) = top.topics.binary_search(&topic) {
-                        top.topics.insert(place, topic);
+                };
+                let joined: Vec<_> = inverse.iter().filter(kept).chain(&top.changes).cloned().collect();
+                // What would make the entry too large begins another.
+                if joined.len() <= changes_max {
+                    for topic in topics {
+                        if let Err(place) = top.topics.binary_search(&topic) {
+                            top.topics.insert(place, topic);
+                        }
                     }
+                    (top.bytes, top.changes, top.at_ms) = (weight(&joined), joined, at_ms);
+                    return self.bound(Direction::Undo);
                 }
-                (top.bytes, top.changes, top.at_ms) = (weight(&inverse), inverse, at_ms);
-                if top.changes.len() > changes_max {
-                    self.done.pop();
-                }
-                return self.bound(Direction::Undo);
             }
-        }
-        if inverse.len() > changes_max {
-            // What is below was defined on what this would have left.
-            self.done.clear();
-            return;
         }
         let bytes = weight(&inverse);
         let entry = Entry { changes: inverse, topics, pending: None, ahead: false, group, at_ms, sealed: false, bytes };
