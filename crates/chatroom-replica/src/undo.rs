@@ -33,7 +33,7 @@ pub enum Direction {
 #[derive(Clone, Debug)]
 struct Entry {
     /// In the order in which to perform them. Of a pending entry they are with their topics.
-    changes: Vec<(TopicName, Change)>,
+    changes: VecDeque<(TopicName, Change)>,
     topics: Vec<TopicName>,
     pending: Option<ActionId>,
     /// Whether it is defined on the value instead of the confirmed one: it was never sent.
@@ -82,7 +82,7 @@ impl History {
     pub(crate) fn done(
         &mut self,
         mut topics: Vec<TopicName>,
-        inverse: Vec<(TopicName, Change)>,
+        mut inverse: Vec<(TopicName, Change)>,
         group: Option<u64>,
         at_ms: u64,
         changes_max: usize,
@@ -102,24 +102,28 @@ impl History {
                 _ => false,
             };
             if together {
-                let kept = |(name, change): &&(TopicName, Change)| {
+                let kept = |(name, change): &(TopicName, Change)| {
                     !top.changes.iter().any(|(other, later)| name == other && overwrites(later, change))
                 };
-                let joined: Vec<_> = inverse.iter().filter(kept).chain(&top.changes).cloned().collect();
+                let fits = inverse.iter().filter(|part| kept(part)).count() + top.changes.len() <= changes_max;
                 // What would make the entry too large begins another.
-                if joined.len() <= changes_max {
+                if fits {
+                    inverse.retain(kept);
+                    top.bytes += weight(&inverse);
+                    inverse.into_iter().rev().for_each(|part| top.changes.push_front(part));
                     for topic in topics {
                         if let Err(place) = top.topics.binary_search(&topic) {
                             top.topics.insert(place, topic);
                         }
                     }
-                    (top.bytes, top.changes, top.at_ms) = (weight(&joined), joined, at_ms);
+                    top.at_ms = at_ms;
                     return self.bound(Direction::Undo);
                 }
             }
         }
         let bytes = weight(&inverse);
-        let entry = Entry { changes: inverse, topics, pending: None, ahead: false, group, at_ms, sealed: false, bytes };
+        let entry =
+            Entry { changes: inverse.into(), topics, pending: None, ahead: false, group, at_ms, sealed: false, bytes };
         self.done.push(entry);
         self.bound(Direction::Undo);
     }
@@ -199,7 +203,8 @@ impl History {
         let bytes = weight(&inverse);
         let mut topics = topics;
         topics.sort();
-        let entry = Entry { changes: inverse, topics, pending: None, ahead: false, sealed: true, bytes, ..entry };
+        let entry =
+            Entry { changes: inverse.into(), topics, pending: None, ahead: false, sealed: true, bytes, ..entry };
         self.stack(other).push(entry);
         self.bound(other);
     }
@@ -368,9 +373,9 @@ impl Replica {
                 continue;
             }
             stack[place].pending = Some(id);
-            let changes = std::mem::take(&mut stack[place].changes);
+            let mut changes = std::mem::take(&mut stack[place].changes);
             self.history.touched = true;
-            self.show_taken(id, &changes, Nature::TakenFrom(direction));
+            self.show_taken(id, changes.make_contiguous(), Nature::TakenFrom(direction));
             return;
         }
         self.next_action -= 1;
@@ -378,7 +383,7 @@ impl Replica {
 
     /// Makes an action again that was cancelled before it was sent.
     fn make_again(&mut self) {
-        let Some(entry) = self.history.undone.pop() else {
+        let Some(mut entry) = self.history.undone.pop() else {
             return;
         };
         self.history.touched = true;
@@ -387,7 +392,7 @@ impl Replica {
         }
         let id = self.next_id();
         let nature = Nature::Made { tracked: true, group: entry.group, at_ms: entry.at_ms };
-        self.show_taken(id, &entry.changes, nature);
+        self.show_taken(id, entry.changes.make_contiguous(), nature);
     }
 
     fn show_taken(&mut self, id: ActionId, changes: &[(TopicName, Change)], nature: Nature) {
@@ -444,7 +449,7 @@ impl Replica {
         self.history.touched = true;
         let stack = self.history.stack(from);
         if let Some(entry) = stack.iter_mut().find(|entry| entry.pending == Some(action.id)) {
-            (entry.pending, entry.changes) = (None, left);
+            (entry.pending, entry.changes) = (None, left.into());
         }
         self.settle_cancelled(action);
     }
@@ -462,7 +467,8 @@ impl Replica {
         let bytes = weight(&left);
         let mut topics = action.topics.clone();
         topics.sort();
-        let entry = Entry { changes: left, topics, pending: None, ahead: true, group, at_ms, sealed: true, bytes };
+        let entry =
+            Entry { changes: left.into(), topics, pending: None, ahead: true, group, at_ms, sealed: true, bytes };
         self.history.undone.push(entry);
         self.history.bound(Direction::Redo);
         self.settle_cancelled(action);
