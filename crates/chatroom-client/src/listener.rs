@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use chatroom_protocol::{Change, TopicName, TopicValue};
 use futures_util::Stream;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::client::Notice;
 use crate::core::Shared;
@@ -72,6 +76,10 @@ impl<K: Kind> Update<K> {
 pub struct Changes<K> {
     held: Arc<Held>,
     cursor: CursorId,
+    /// Whether a reader that is behind goes on with the newest value.
+    latest: bool,
+    /// The shortest time between two updates, and when the next may come.
+    pace: Option<(Duration, Pin<Box<Sleep>>)>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -82,7 +90,24 @@ impl<K> Changes<K> {
             core.hold(&held.name).streams.insert(cursor, None);
             cursor
         });
-        Self { held, cursor, kind: PhantomData }
+        Self { held, cursor, latest: false, pace: None, kind: PhantomData }
+    }
+
+    /// Passes over what is older than the newest value: a reader that is behind gets that value, as a
+    /// snapshot, and is told how many updates it stands for. Events are never passed over.
+    #[must_use]
+    pub fn latest(mut self) -> Self {
+        self.latest = true;
+        self
+    }
+
+    /// Gives at most so many updates a second, each the newest value; for what is drawn, say. Must be
+    /// called within a tokio runtime.
+    #[must_use]
+    pub fn hz(mut self, per_second: NonZeroU32) -> Self {
+        let pace = Duration::from_secs(1) / per_second.get();
+        self.pace = Some((pace, Box::pin(sleep(Duration::ZERO))));
+        self.latest()
     }
 
     /// The next update; `None` once the client is closed.
@@ -96,7 +121,22 @@ impl<K> Changes<K> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Update<K>>> {
+        if let Some((_, due)) = &mut self.pace {
+            std::task::ready!(due.as_mut().poll(context));
+        }
+        let update = std::task::ready!(self.poll_update(context));
+        if let Some((pace, due)) = &mut self.pace {
+            due.as_mut().reset(Instant::now() + *pace);
+        }
+        Poll::Ready(update)
+    }
+
+    fn poll_update(&mut self, context: &mut Context<'_>) -> Poll<Option<Update<K>>> {
+        let latest = self.latest;
         self.held.shared().with(|core| {
+            if latest {
+                core.replica.skip(&self.held.name, self.cursor);
+            }
             if let Some(raw) = core.replica.next(&self.held.name, self.cursor) {
                 return Poll::Ready(Some(Update::new(raw)));
             }

@@ -419,3 +419,62 @@ fn replica_scripts() {
     use chatroom_testkit::replica::ReplicaScript;
     vectors::run("replica", &vectors::load::<ReplicaScript>("replica"), |script| &script.id, ReplicaScript::check);
 }
+
+/// The rules of `docs/merging.md` with one of them broken.
+type Broken = fn(&Change, &Change, Side) -> Option<Change>;
+
+/// The checker is checked: each of these rules, broken, is found by a few random histories of two.
+#[test]
+fn a_broken_rule_is_found() {
+    use chatroom_protocol::change::ListChange::{Insert, Move, Pop, SetItem};
+    let broken: [(&str, TopicType, Broken); 5] = [
+        ("both pop one item", TopicType::List, |a, b, side| match (a, b) {
+            (Change::List(Pop { position }), Change::List(Pop { position: other })) if position == other => {
+                Some(a.clone())
+            }
+            _ => a.transform(b, side),
+        }),
+        ("the same side at a tie on both", TopicType::String, |a, b, _| a.transform(b, Side::Later)),
+        ("the same side at a tie of moves", TopicType::List, |a, b, side| match (a, b) {
+            (Change::List(Move { .. }), Change::List(Move { from, .. })) if !matches!(a, Change::List(Move { from: own, .. }) if own == from) => {
+                a.transform(b, Side::Later)
+            }
+            _ => a.transform(b, side),
+        }),
+        ("a gap that is off by one", TopicType::List, |a, b, side| match (a.transform(b, side), b) {
+            (Some(Change::List(Insert { position, item })), Change::List(Pop { .. })) => {
+                Some(Change::List(Insert { position: position + 1, item }))
+            }
+            (moved, _) => moved,
+        }),
+        ("set_item does not follow a move", TopicType::List, |a, b, side| match (a, b) {
+            (Change::List(SetItem { .. }), Change::List(Move { .. })) => Some(a.clone()),
+            _ => a.transform(b, side),
+        }),
+    ];
+    for (rule, kind, transform) in broken {
+        let holds = |number: u64| {
+            let mut seed = Seed::new(number);
+            let value = generate::value(&mut seed, kind);
+            let (length, other) = (1 + seed.below(3), 1 + seed.below(3));
+            let (later, first) = (run_of(&mut seed, &value, length), run_of(&mut seed, &value, other));
+            let (mut behind, mut carried) = (Vec::new(), first.clone());
+            for change in &later {
+                let mut own = Some(change.clone());
+                carried.retain_mut(|other| {
+                    let Some(change) = own.take() else { return true };
+                    own = transform(&change, other, Side::Later);
+                    let moved = transform(other, &change, Side::First);
+                    let kept = moved.is_some();
+                    *other = moved.unwrap_or(change);
+                    kept
+                });
+                behind.extend(own);
+            }
+            fold(&fold(&value, &first), &behind) == fold(&fold(&value, &later), &carried)
+        };
+        let found = (0..2_000).find(|number| !holds(*number));
+        println!("{rule}: found by history {found:?}");
+        assert!(found.is_some(), "{rule}: 2,000 histories do not show it");
+    }
+}

@@ -156,3 +156,29 @@ async fn a_stream_awaits_within_itself_and_ends_with_the_client() {
     room.close();
     assert!(last.await.unwrap());
 }
+
+/// A reader that wants the newest value alone, and one that wants it ten times a second.
+#[tokio::test(start_paused = true)]
+async fn readers_choose_how_much_they_are_told() {
+    let (builder, mut server) = crate::played::played();
+    let room = builder.start().unwrap();
+    let mut side = server.greet(1).await;
+    let score = room.topic::<Int>("score").unwrap();
+    side.subscribed(serde_json::json!(0), 1).await;
+    score.loaded().await.unwrap();
+    let mut latest = score.changes().latest();
+    let mut paced = score.changes().hz(std::num::NonZeroU32::new(10).unwrap());
+    assert_eq!(latest.next().await.unwrap().value(), Some(0));
+    assert_eq!(paced.next().await.unwrap().value(), Some(0));
+    let began = tokio::time::Instant::now();
+    for _ in 0..5 {
+        score.add(1);
+    }
+    let update = latest.next().await.unwrap();
+    assert_eq!((update.value(), update.meta().skipped), (Some(5), 5));
+    assert_eq!(began.elapsed().as_millis(), 0);
+    assert_eq!(paced.next().await.unwrap().value(), Some(5));
+    assert_eq!(began.elapsed().as_millis(), 100);
+    score.add(1);
+    assert_eq!(latest.next().await.unwrap().meta().cause, Cause::Local, "one that keeps up misses nothing");
+}

@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use chatroom_client::{Cause, Changes, Client, Component, Text};
 use chatroom_testkit::TestServer;
@@ -16,6 +15,7 @@ use serde::Deserialize;
 use tokio::io::duplex;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -168,6 +168,7 @@ impl Gate {
                 };
                 let (near, far) = duplex(1 << 20);
                 tokio::spawn(async move {
+                    #[expect(clippy::result_large_err, reason = "the shape that the library asks for")]
                     let protocol = |_: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
                         response.headers_mut().insert("Sec-WebSocket-Protocol", V1.parse().unwrap());
                         Ok(response)
