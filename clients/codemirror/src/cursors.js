@@ -50,9 +50,9 @@ class Cursors {
   update({ docChanged, changes, selectionSet, focusChanged, transactions, state }) {
     if (docChanged) {
       for (const cursor of this.#others.values()) {
-        // Whoever types is behind what they typed.
-        cursor.anchor = changes.mapPos(cursor.anchor, 1);
-        cursor.head = changes.mapPos(cursor.head, 1);
+        // Whoever types is behind what they typed. A cursor may be in text that has not come here yet.
+        cursor.anchor = changes.mapPos(Math.min(cursor.anchor, changes.length), 1);
+        cursor.head = changes.mapPos(Math.min(cursor.head, changes.length), 1);
       }
     }
     if (docChanged || transactions.some(({ effects }) => effects.some((effect) => effect.is(moved)))) this.#draw(state.doc.length);
