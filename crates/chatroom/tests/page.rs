@@ -57,6 +57,12 @@ fn the_debugger_lets_in_who_has_the_token() {
     run("access.mjs", env!("CARGO_BIN_EXE_chatroom"));
 }
 
+/// The example: two type into one text at once, one of them offline for a while.
+#[test]
+fn two_editors_keep_in_step() {
+    run("editor.mjs", env!("CARGO_BIN_EXE_chatroom"));
+}
+
 #[test]
 fn two_browsers_share_the_counter_of_ten_lines() {
     let allowed_origins = AllowedOrigins::parse(["*"]).unwrap();
