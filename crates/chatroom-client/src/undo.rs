@@ -55,10 +55,11 @@ impl Client {
     /// Whether there is something to undo and to redo.
     #[must_use]
     pub fn history(&self) -> History {
-        *self.watch_history().borrow()
+        self.owner.shared.with(|core| core.history())
     }
 
-    /// Whether there is something to undo and to redo, now and from now on.
+    /// Whether there is something to undo and to redo, now and from now on. What others write over
+    /// is noticed when [`Client::history`] is asked.
     #[must_use]
     pub fn watch_history(&self) -> watch::Receiver<History> {
         self.owner.shared.history.subscribe()
@@ -85,7 +86,7 @@ impl Core {
         }
     }
 
-    pub(crate) fn history(&self) -> History {
+    pub(crate) fn history(&mut self) -> History {
         History { can_undo: self.replica.can(Direction::Undo), can_redo: self.replica.can(Direction::Redo) }
     }
 }

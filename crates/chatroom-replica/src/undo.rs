@@ -18,6 +18,8 @@ use crate::replica::Replica;
 /// How many entries a stack has at most, and how much they may weigh as JSON text.
 const ENTRIES_MAX: usize = 200;
 const BYTES_MAX: usize = 1 << 20;
+/// So many commits wait with an entry at most.
+const DUE_MAX: usize = 8_192;
 /// Actions within this time are undone together.
 const GROUP_MS: u64 = 500;
 
@@ -43,6 +45,9 @@ struct Entry {
     /// Whether somebody else wrote to its topics since.
     sealed: bool,
     bytes: usize,
+    /// Commits that are still to be carried down from here. They wait until somebody undoes: most
+    /// entries are never looked at again.
+    due: Vec<(TopicName, Change)>,
 }
 
 /// What can be undone and redone.
@@ -93,6 +98,9 @@ impl History {
         self.touched = true;
         topics.sort();
         let broken = std::mem::take(&mut self.broken);
+        if let Some(place) = self.done.len().checked_sub(1).filter(|_| group.is_some()) {
+            settle(&mut self.done, place);
+        }
         if let Some(top) = self.done.last_mut().filter(|top| top.pending.is_none()) {
             let together = match (group, top.group) {
                 (Some(own), Some(other)) => own == other,
@@ -122,8 +130,17 @@ impl History {
             }
         }
         let bytes = weight(&inverse);
-        let entry =
-            Entry { changes: inverse.into(), topics, pending: None, ahead: false, group, at_ms, sealed: false, bytes };
+        let entry = Entry {
+            changes: inverse.into(),
+            topics,
+            pending: None,
+            ahead: false,
+            group,
+            at_ms,
+            sealed: false,
+            bytes,
+            due: Vec::new(),
+        };
         self.done.push(entry);
         self.bound(Direction::Undo);
     }
@@ -147,18 +164,25 @@ impl History {
                 false => vec![commit.confirmed.clone()],
             };
             let stack = self.stack(direction);
-            for entry in stack.iter_mut().filter(|entry| entry.topics.contains(name)) {
-                entry.sealed = true;
+            if !stack.iter().any(|entry| entry.topics.contains(name)) {
+                continue;
+            }
+            if let Some(top) = stack.last_mut().filter(|top| top.topics.contains(name)) {
+                top.sealed = true;
             }
             walk(stack.iter_mut().rev().filter(|entry| entry.ahead), name, commit.behind_all.clone());
-            walk(stack.iter_mut().rev().filter(|entry| !entry.ahead), name, below);
+            let top = stack.iter().rposition(|entry| entry.pending.is_none() && !entry.ahead);
+            wait_with(stack, top, name, below);
         }
     }
 
     /// An own action that undo does not track was accepted.
     pub(crate) fn shift(&mut self, name: &TopicName, change: &Change) {
         for stack in [&mut self.done, &mut self.undone] {
-            walk(stack.iter_mut().rev().filter(|entry| !entry.ahead), name, vec![change.clone()]);
+            if stack.iter().any(|entry| entry.topics.contains(name)) {
+                let top = stack.iter().rposition(|entry| !entry.ahead);
+                wait_with(stack, top, name, vec![change.clone()]);
+            }
         }
     }
 
@@ -171,7 +195,7 @@ impl History {
     pub(crate) fn dropped(&mut self, direction: Direction, action: ActionId, name: &TopicName, back: &[Change]) {
         let stack = self.stack(direction);
         if let Some(place) = stack.iter().position(|entry| entry.pending == Some(action)) {
-            walk(stack[..place].iter_mut().rev(), name, back.to_vec());
+            wait_with(stack, place.checked_sub(1), name, back.to_vec());
         }
     }
 
@@ -203,8 +227,16 @@ impl History {
         let bytes = weight(&inverse);
         let mut topics = topics;
         topics.sort();
-        let entry =
-            Entry { changes: inverse.into(), topics, pending: None, ahead: false, sealed: true, bytes, ..entry };
+        let entry = Entry {
+            changes: inverse.into(),
+            topics,
+            pending: None,
+            ahead: false,
+            sealed: true,
+            bytes,
+            due: Vec::new(),
+            ..entry
+        };
         self.stack(other).push(entry);
         self.bound(other);
     }
@@ -217,20 +249,42 @@ impl History {
         }
     }
 
-    fn has(&self, direction: Direction) -> bool {
-        let stack = match direction {
-            Direction::Undo => &self.done,
-            Direction::Redo => &self.undone,
-        };
-        stack.iter().any(|entry| entry.pending.is_none() && !entry.changes.is_empty())
+    fn has(&mut self, direction: Direction) -> bool {
+        let stack = self.stack(direction);
+        (0..stack.len()).rev().any(|place| {
+            settle(stack, place);
+            stack[place].pending.is_none() && !stack[place].changes.is_empty()
+        })
     }
 }
 
-/// Carries changes down entries, the top one first.
-fn walk<'e>(entries: impl Iterator<Item = &'e mut Entry>, name: &TopicName, mut carried: Vec<Change>) {
+/// Lets commits wait with the entry from which they have to be carried down.
+fn wait_with(stack: &mut [Entry], top: Option<usize>, name: &TopicName, changes: Vec<Change>) {
+    if let Some(place) = top {
+        stack[place].due.extend(changes.into_iter().map(|change| (name.clone(), change)));
+        if stack[place].due.len() > DUE_MAX {
+            settle(stack, place);
+        }
+    }
+}
+
+/// Carries what waits with an entry over it, to wait with the entry below.
+fn settle(stack: &mut [Entry], place: usize) {
+    let due = std::mem::take(&mut stack[place].due);
+    for (name, change) in due {
+        let mut carried = vec![change];
+        if stack[place].topics.contains(&name) {
+            carried = walk(std::iter::once(&mut stack[place]), &name, carried);
+        }
+        wait_with(stack, place.checked_sub(1), &name, carried);
+    }
+}
+
+/// Carries changes down entries, the top one first; returns what they are below the last.
+fn walk<'e>(entries: impl Iterator<Item = &'e mut Entry>, name: &TopicName, mut carried: Vec<Change>) -> Vec<Change> {
     for entry in entries.filter(|entry| entry.pending.is_none()) {
         if carried.is_empty() {
-            return;
+            break;
         }
         if !entry.topics.contains(name) {
             continue;
@@ -243,6 +297,7 @@ fn walk<'e>(entries: impl Iterator<Item = &'e mut Entry>, name: &TopicName, mut 
             entry.changes.extend(kept.map(|change| (topic, change)));
         }
     }
+    carried
 }
 
 /// Puts a commit below what would take something back: what others wrote since stays.
@@ -314,16 +369,15 @@ impl Replica {
         self.go_on_undoing();
     }
 
-    /// Whether there is something to undo, or to redo.
-    #[must_use]
-    pub fn can(&self, direction: Direction) -> bool {
+    /// Whether there is something to undo, or to redo. What others wrote since is looked at here.
+    pub fn can(&mut self, direction: Direction) -> bool {
         let on_its_way = |action: &Pending| match (direction, action.nature) {
             (Direction::Undo, Nature::Made { tracked, .. }) => tracked,
             (Direction::Undo, Nature::TakenFrom(from)) => from == Direction::Redo,
             (Direction::Redo, Nature::TakenFrom(from)) => from == Direction::Undo,
             (Direction::Redo, Nature::Made { .. }) => false,
         };
-        self.history.has(direction) || self.actions.iter().any(on_its_way)
+        self.actions.iter().any(on_its_way) || self.history.has(direction)
     }
 
     pub(crate) fn go_on_undoing(&mut self) {
@@ -368,6 +422,7 @@ impl Replica {
         let id = self.next_id();
         let stack = self.history.stack(direction);
         while let Some(place) = stack.iter().rposition(|entry| entry.pending.is_none()) {
+            settle(stack, place);
             if stack[place].changes.is_empty() {
                 stack.remove(place);
                 continue;
@@ -467,8 +522,17 @@ impl Replica {
         let bytes = weight(&left);
         let mut topics = action.topics.clone();
         topics.sort();
-        let entry =
-            Entry { changes: left.into(), topics, pending: None, ahead: true, group, at_ms, sealed: true, bytes };
+        let entry = Entry {
+            changes: left.into(),
+            topics,
+            pending: None,
+            ahead: true,
+            group,
+            at_ms,
+            sealed: true,
+            bytes,
+            due: Vec::new(),
+        };
         self.history.undone.push(entry);
         self.history.bound(Direction::Redo);
         self.settle_cancelled(action);

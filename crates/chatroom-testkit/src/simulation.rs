@@ -586,7 +586,7 @@ impl Simulation {
         self.undo(at, direction)
     }
 
-    pub(crate) fn can(&self, at: usize, direction: Direction) -> bool {
+    pub(crate) fn can(&mut self, at: usize, direction: Direction) -> bool {
         self.nodes[at].mirrored.replica.can(direction)
     }
 
