@@ -1,0 +1,1 @@
+"""The Python client of ChatRoom: so far what is pure of it."""

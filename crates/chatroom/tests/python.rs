@@ -1,0 +1,31 @@
+//! The tests of the Python client.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed")]
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_python_client_passes_its_tests() {
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/python");
+    if Command::new("python3").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs Python");
+        println!("left out: the Python client's tests need python3");
+        return;
+    }
+    let output = Command::new("python3")
+        .args(["-m", "unittest", "discover", "-t", ".", "-s", "tests"])
+        .current_dir(&client)
+        .env("PYTHONPATH", "src")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("CHATROOM_BINARY", env!("CARGO_BIN_EXE_chatroom"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    // How many vectors there were.
+    for line in told.lines().filter(|line| line.contains(" run, ")) {
+        println!("{line}");
+    }
+    assert!(told.contains("replica: ") && told.contains("generated/transform: 2000 run"), "{told}");
+}
