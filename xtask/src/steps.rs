@@ -15,6 +15,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<ExitCode, String> {
     step("cargo", &["doc", "--workspace", "--no-deps", "--quiet"], &root())?;
     step("cargo", &["test", "--doc", "--workspace", "--quiet"], &root())?;
     pages()?;
+    python()?;
     tests(arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments))
 }
 
@@ -34,6 +35,29 @@ fn pages() -> Result<(), String> {
         return Ok(());
     }
     left_out("the browser test", "Chromium (`apt-get install chromium`), or name it in CHROMIUM")
+}
+
+/// Types, lints and form of the Python client, with tools of their own under `target/python`. Its
+/// tests are tests of the workspace.
+fn python() -> Result<(), String> {
+    if !has("python3", &["-c", "import sys, venv; sys.exit(sys.version_info < (3, 10))"]) {
+        return left_out("the Python client", "Python 3.10 or later with venv and pip");
+    }
+    let tools = root().join("target/python");
+    let python = tools.join("bin/python").display().to_string();
+    let changed = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+    let wanted = root().join("clients/python/requirements-dev.txt");
+    if changed(&tools.join("installed")) < changed(&wanted) {
+        step("python3", &["-m", "venv", &tools.display().to_string()], &root())?;
+        let wanted = wanted.display().to_string();
+        step(&python, &["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", &wanted], &root())?;
+        std::fs::write(tools.join("installed"), "")
+            .map_err(|error| format!("cannot note what is installed: {error}"))?;
+    }
+    let client = root().join("clients/python");
+    step(&python, &["-m", "ruff", "format", "--check", "--quiet", "."], &client)?;
+    step(&python, &["-m", "ruff", "check", "--quiet", "."], &client)?;
+    step(&python, &["-m", "mypy", "--no-error-summary"], &client)
 }
 
 /// Says what cannot be checked here, which CI does not accept.

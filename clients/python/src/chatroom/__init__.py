@@ -1,1 +1,34 @@
-"""The Python client of ChatRoom: so far what is pure of it."""
+"""The Python client of ChatRoom: what many clients share, in step and in real time.
+
+>>> async with Client("ws://localhost:8765") as room:  # doctest: +SKIP
+...     score = room.topic("game/score", Int)
+...     await score.add(1)
+"""
+
+from .action import Accepted, Action
+from .client import CallError, Client, ServiceError
+from .code import CODES, ChatroomError, Rejected
+from .topic import Bool, Dict, Event, Float, Int, Json, List, Presence, Set, Text, Topic, Update
+
+__all__ = [
+    "CODES",
+    "Accepted",
+    "Action",
+    "Bool",
+    "CallError",
+    "ChatroomError",
+    "Client",
+    "Dict",
+    "Event",
+    "Float",
+    "Int",
+    "Json",
+    "List",
+    "Presence",
+    "Rejected",
+    "ServiceError",
+    "Set",
+    "Text",
+    "Topic",
+    "Update",
+]

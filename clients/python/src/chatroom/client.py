@@ -1,0 +1,463 @@
+"""The client: a room that is connected, and goes on where it was when the connection breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.typing import Subprotocol
+
+from .action import Accepted, Action
+from .code import NAMES, ChatroomError, Rejected
+from .replica import Maker, Replica
+from .topic import Listener, Topic, Update
+from .transform import Change
+
+V1 = Subprotocol("chatroom.v1.json")
+BACKOFF_S = (0.05, 5.0)
+HELLO_S = 10.0
+AnyTopic = TypeVar("AnyTopic", bound=Topic[Any])
+Handler = Callable[[Any], Any]
+Notice = Callable[[ChatroomError], None]
+
+
+class CallError(ChatroomError):
+    """A call ended with an error: of the provider (``number`` from 1000 on) or of the server."""
+
+    def __init__(self, number: int, reason: str, data: Any = None, *, maybe_executed: bool = False) -> None:
+        super().__init__(NAMES.get(number, "application"), reason)
+        self.number = number
+        self.data = data
+        self.maybe_executed = maybe_executed
+
+
+class ServiceError(Exception):
+    """What a provider raises to answer with an error of its own; ``number`` is 1000 or more."""
+
+    def __init__(self, number: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.number = number
+        self.data = data
+
+
+@dataclass
+class _Call:
+    service_name: str
+    args: Any
+    outcome: asyncio.Future[Any]
+    timeout_ms: int | None
+    sent: bool = False
+
+
+class Client:
+    """A room. ``async with Client("ws://localhost:8765") as room: ...``"""
+
+    def __init__(self, url: str, *, token: Callable[[], Awaitable[str]] | None = None) -> None:
+        self.url = url
+        self.state = "connecting"
+        self.replica = Replica()
+        self.present: dict[str, Any] = {}
+        self.notices: list[Notice] = []
+        self.connections = 0
+        self._token = token
+        self._socket: ClientConnection | None = None
+        self._actions: dict[int, Action] = {}
+        self._calls: dict[int, _Call] = {}
+        self._next_call = 0
+        self._services: dict[str, Handler] = {}
+        self._registered: dict[str, asyncio.Future[None]] = {}
+        self._answering: dict[int, asyncio.Task[None]] = {}
+        self._handles: dict[str, int] = {}
+        self._listeners: dict[str, list[tuple[Topic[Any], Listener]]] = {}
+        self._streams: list[asyncio.Queue[Update | None]] = []
+        self._updates: deque[tuple[Listener, Update]] = deque()
+        self._group: int | None = None
+        self._said: list[str] = []
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._dispatch = asyncio.Event()
+
+    async def __aenter__(self) -> Client:
+        self.start()
+        await self.online()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @classmethod
+    async def connect(cls, url: str) -> Client:
+        """A client that is online."""
+        return await cls(url).__aenter__()
+
+    def start(self) -> None:
+        """Begins to connect, and goes on until the client is closed."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tell())]
+
+    async def online(self) -> None:
+        """Waits for a connection; raises when the client was closed."""
+        await self.until(lambda: self.state in ("online", "closed"))
+        if self.state == "closed":
+            raise ChatroomError("closed", "the client was closed")
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits until something holds that depends on the connection, a topic or an outcome."""
+        while not condition() and self.state != "closed":
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def close(self) -> None:
+        """Ends the client for ever: whatever waits is refused with ``closed``."""
+        self._become("closed")
+        for task in [*self._tasks, *self._answering.values()]:
+            task.cancel()
+        if self._socket is not None:
+            await self._socket.close()
+        for action in self._actions.values():
+            action.reject(Rejected("closed", "the client was closed", maybe_executed=True))
+        for call in self._calls.values():
+            if not call.outcome.done():
+                call.outcome.set_exception(CallError(401, "the client was closed", maybe_executed=call.sent))
+        for queue in self._streams:
+            queue.put_nowait(None)
+
+    @property
+    def id(self) -> int | None:
+        """This client's id in the room, while it is online."""
+        return self.replica.client if self.replica.online else None
+
+    @property
+    def unsaved(self) -> int:
+        """How many own actions have no outcome yet: what would be lost if the program ended now."""
+        return self.replica.unsaved
+
+    # Topics.
+
+    def topic(self, name: str, kind: type[AnyTopic]) -> AnyTopic:
+        """A handle to a topic: ``room.topic("score", Int)``."""
+        self.replica.open(name, kind.kind)
+        self._handles[name] = self._handles.get(name, 0) + 1
+        self._flush()
+        return kind(self, name)
+
+    def release(self, name: str) -> None:
+        """Gives a handle back."""
+        self._handles[name] = self._handles.get(name, 1) - 1
+        if self._handles[name] <= 0:
+            del self._handles[name]
+            self._listeners.pop(name, None)
+            self.replica.release(name)
+            self._flush()
+
+    def listen(
+        self, topic: Topic[Any], listener: Listener, stream: asyncio.Queue[Update | None] | None = None
+    ) -> Callable[[], None]:
+        """Calls a function with every update of a topic; functions are called one after the other."""
+        entry = (topic, listener)
+        self._listeners.setdefault(topic.name, []).append(entry)
+        if stream is not None:
+            self._streams.append(stream)
+        if topic.kind != "event" and topic.status in ("live", "stale"):
+            self._updates.append((listener, Update(topic, "snapshot", [], 0, 0)))
+            self._dispatch.set()
+
+        def off() -> None:
+            with contextlib.suppress(KeyError, ValueError):
+                self._listeners[topic.name].remove(entry)
+            if stream in self._streams:
+                self._streams.remove(stream)
+
+        return off
+
+    # Actions and undo.
+
+    def act(self, parts: list[tuple[str, Change | Maker]], *, tracked: bool = True) -> Action:
+        """Makes an action of changes; see ``action`` for the comfortable way."""
+        action = Action(asyncio.get_running_loop(), self._notice)
+        try:
+            if self.state == "closed":
+                raise ChatroomError("closed", "the client was closed")
+            now_ms = int(time.monotonic() * 1000)
+            number = self.replica.act(parts, now_ms=now_ms, tracked=tracked, group=self._group)
+        except ChatroomError as error:
+            change = next((change for _, change in parts if not callable(change)), None)
+            action.reject(Rejected(error.code, error.reason, topic_name=parts[0][0] if parts else "", change=change))
+            return action
+        self._actions[number] = action
+        self._flush()
+        return action
+
+    def action(
+        self, name: str, build: Callable[[Callable[[AnyTopic], AnyTopic]], Any], *, tracked: bool = True
+    ) -> Action:
+        """Several changes that are carried out together or not at all; ``name`` is for whoever reads the program.
+
+        ``await room.action("take a card", lambda tx: (tx(score).add(1), tx(cards).pop()))``
+        """
+        parts: list[tuple[str, Change | Maker]] = []
+
+        def record(topic: str, change: Change | Maker) -> None:
+            parts.append((topic, change))
+
+        def bound(topic: AnyTopic) -> AnyTopic:
+            return type(topic)(self, topic.name, record)
+
+        build(bound)
+        return self.act(parts, tracked=tracked)
+
+    def undo(self) -> None:
+        """Takes back the effect of one's last action, and nothing that others wrote since."""
+        self.replica.undo()
+        self._flush()
+
+    def redo(self) -> None:
+        """Does again what was undone last."""
+        self.replica.redo()
+        self._flush()
+
+    @property
+    def can_undo(self) -> bool:
+        return self.replica.can("undo")
+
+    @property
+    def can_redo(self) -> bool:
+        return self.replica.can("redo")
+
+    @contextlib.contextmanager
+    def group(self) -> Iterator[None]:
+        """Actions made within are undone together, as those of a drag."""
+        self._next_call += 1
+        self._group = self._next_call
+        try:
+            yield
+        finally:
+            self._group = None
+
+    # Services.
+
+    async def call(self, service_name: str, args: Any = None, *, timeout: float | None = None) -> Any:
+        """Calls a service of another client and gives its answer; raises ``CallError``."""
+        self._next_call += 1
+        number = self._next_call
+        timeout_ms = None if timeout is None else int(timeout * 1000)
+        call = _Call(service_name, args, asyncio.get_running_loop().create_future(), timeout_ms)
+        self._calls[number] = call
+        self._flush()
+        try:
+            return await asyncio.wait_for(call.outcome, timeout)
+        except asyncio.TimeoutError:
+            raise CallError(102, "the deadline passed", maybe_executed=call.sent) from None
+        finally:
+            del self._calls[number]
+            if not call.outcome.done() or call.outcome.cancelled():
+                self._say({"type": "cancel", "content": {"request_id": number}})
+
+    async def provide(self, service_name: str, handler: Handler) -> None:
+        """Offers a service: ``handler(args)`` answers, or raises ``ServiceError``."""
+        self._services[service_name] = handler
+        ready = asyncio.get_running_loop().create_future()
+        self._registered[service_name] = ready
+        self._say({"type": "register_service", "content": {"service_name": service_name}})
+        await ready
+
+    def withdraw(self, service_name: str) -> None:
+        """No longer offers a service."""
+        if self._services.pop(service_name, None) is not None:
+            self._say({"type": "unregister_service", "content": {"service_name": service_name}})
+
+    # The connection.
+
+    async def _run(self) -> None:
+        delay = BACKOFF_S[0]
+        while self.state != "closed":
+            try:
+                async with open_socket(self.url, subprotocols=[V1], max_size=None, open_timeout=HELLO_S) as socket:
+                    await self._greet(socket)
+                    delay = BACKOFF_S[0]
+                    await self._exchange(socket)
+            except (OSError, WebSocketException, asyncio.TimeoutError, ValueError) as error:
+                reason = str(error)
+                closed = error.rcvd if isinstance(error, ConnectionClosed) else None
+                if closed is not None and NAMES.get(closed.code - 4000) == "replaced":
+                    self._notice(ChatroomError("replaced", reason))
+                    self._become("closed")
+            self._lost()
+            await asyncio.sleep(delay * (0.5 + random.random()))
+            delay = min(delay * 2, BACKOFF_S[1])
+
+    async def _greet(self, socket: ClientConnection) -> None:
+        hello = self.replica.hello()
+        if self._token is not None:
+            hello = {**hello, "token": await self._token()}
+        await socket.send(json.dumps({"type": "hello", "content": hello}))
+        answer = json.loads(await asyncio.wait_for(socket.recv(), HELLO_S))
+        if answer["type"] != "hello":
+            raise ValueError(f"the server answered the hello with {answer['type']}")
+        self.replica.receive(answer)
+        self._socket = socket
+        self.connections += 1
+        self._said = [
+            json.dumps({"type": "register_service", "content": {"service_name": name}}) for name in self._services
+        ]
+        for name, value in self.present.items():
+            self.replica.act([(name, {"type": "put", "value": value})], now_ms=0, tracked=False)
+        self._become("online")
+        self._flush()
+
+    async def _exchange(self, socket: ClientConnection) -> None:
+        writing = asyncio.create_task(self._write(socket))
+        try:
+            async for text in socket:
+                self._heard(json.loads(text))
+        finally:
+            writing.cancel()
+
+    async def _write(self, socket: ClientConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                said, self._said = self._said, []
+                for text in said:
+                    await socket.send(text)
+                if not self._said:
+                    self._wake.clear()
+                    await self._wake.wait()
+
+    def _lost(self) -> None:
+        if self._socket is None:
+            return
+        self._socket = None
+        self.replica.disconnect()
+        for call in self._calls.values():
+            if call.sent and not call.outcome.done():
+                call.outcome.set_exception(CallError(110, "the connection was lost", maybe_executed=True))
+        for task in self._answering.values():
+            task.cancel()
+        self._answering.clear()
+        if self.state != "closed":
+            self._become("offline")
+        self._flush()
+
+    def _become(self, state: str) -> None:
+        if self.state != "closed":
+            self.state = state
+        self._changed.set()
+
+    def _say(self, message: dict[str, Any]) -> None:
+        if self._socket is not None:
+            self._said.append(json.dumps(message))
+            self._wake.set()
+
+    def _flush(self) -> None:
+        """Says what there is to say, and tells what there is to tell."""
+        if self._socket is not None:
+            for message in self.replica.asking():
+                self._say(message)
+            while (push := self.replica.push()) is not None:
+                self._say(push)
+            for number, call in self._calls.items():
+                if not call.sent:
+                    call.sent = True
+                    timeout = {} if call.timeout_ms is None else {"timeout_ms": call.timeout_ms}
+                    content = {"service_name": call.service_name, "args": call.args, "request_id": number, **timeout}
+                    self._say({"type": "request", "content": content})
+        settled, self.replica.settled = self.replica.settled, []
+        for outcome in settled:
+            action = self._actions.pop(outcome.action, None)
+            if outcome.rejected is None:
+                if action is not None:
+                    action.accept(Accepted(outcome.sequence, outcome.effect))
+            elif action is not None:
+                action.reject(outcome.rejected)
+            elif outcome.rejected.code != "cancelled":
+                self._notice(outcome.rejected)
+        told, self.replica.told = self.replica.told, []
+        for news in told:
+            for topic, listener in self._listeners.get(news.topic_name, []):
+                update = Update(topic, news.cause, news.changes, news.sequence, news.by)
+                self._updates.append((listener, update))
+        if self._updates:
+            self._dispatch.set()
+        self._changed.set()
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        content = message["content"]
+        match message["type"]:
+            case "registered":
+                ready = self._registered.pop(content["service_name"], None)
+                if ready is not None and not ready.done():
+                    ready.set_result(None)
+            case "request":
+                task = asyncio.create_task(self._answer(content))
+                self._answering[content["request_id"]] = task
+            case "response":
+                self._responded(content)
+            case "cancel":
+                task_or_none = self._answering.pop(content["request_id"], None)
+                if task_or_none is not None:
+                    task_or_none.cancel()
+            case "error" if content.get("in_reply_to", {}).get("type") == "register_service":
+                ready = self._registered.pop(content["in_reply_to"].get("service_name", ""), None)
+                if ready is not None and not ready.done():
+                    ready.set_exception(CallError(content["code"], content["reason"]))
+            case "error" if content.get("in_reply_to", {}).get("type") not in ("subscribe", "cancel", "response"):
+                self._notice(ChatroomError(NAMES.get(content["code"], "unknown"), content["reason"]))
+        self.replica.receive(message)
+        self._flush()
+
+    def _responded(self, content: dict[str, Any]) -> None:
+        call = self._calls.get(content["request_id"])
+        if call is None or call.outcome.done():
+            return
+        error = content.get("error")
+        if error is None:
+            call.outcome.set_result(content["response"])
+        else:
+            maybe = content.get("maybe_executed", False)
+            call.outcome.set_exception(
+                CallError(error["code"], error.get("message", ""), error.get("data"), maybe_executed=maybe)
+            )
+
+    async def _answer(self, content: dict[str, Any]) -> None:
+        request_id = content["request_id"]
+        answer: dict[str, Any] = {"request_id": request_id}
+        try:
+            result = self._services[content["service_name"]](content["args"])
+            answer["response"] = await result if inspect.isawaitable(result) else result
+            json.dumps(answer)
+        except ServiceError as error:
+            answer |= {"response": None, "error": {"code": error.number, "message": str(error), "data": error.data}}
+        except Exception as error:  # whatever a handler raises is answered
+            answer |= {"response": None, "error": {"code": 1000, "message": f"{type(error).__name__}: {error}"}}
+        self._answering.pop(request_id, None)
+        self._say({"type": "response", "content": answer})
+
+    async def _tell(self) -> None:
+        """Calls listeners one after the other; what one of them causes is told after the round."""
+        while True:
+            while self._updates:
+                listener, update = self._updates.popleft()
+                try:
+                    result = listener(update)
+                    if inspect.isawaitable(result):
+                        await result
+                except Exception as error:  # one listener stops no other
+                    self._notice(ChatroomError("internal", f"a listener of {update.topic.name} failed: {error!r}"))
+            self._dispatch.clear()
+            await self._dispatch.wait()
+
+    def _notice(self, error: ChatroomError) -> None:
+        for notice in self.notices:
+            notice(error)
