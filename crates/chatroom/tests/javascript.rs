@@ -1,6 +1,6 @@
 //! The tests of what is JavaScript, against this executable.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that panics has failed, and says what it ran")]
 
 use std::path::Path;
 use std::process::Command;
