@@ -11,18 +11,24 @@ export async function open({ kind, initial, clients }) {
   const act = (at, [what, place, gone, put]) => {
     docs[at] = A.change(docs[at], { patchCallback }, (doc) => {
       if (what === 'put') doc.t[place] = gone;
-      else if (what === 'list') A.splice === undefined ? 0 : doc.t.splice(place, gone, ...put);
+      else if (what === 'list') doc.t.splice(place, gone, ...put);
       else A.splice(doc, ['t'], place, gone, put);
     });
   };
   return {
     live(ops) {
-      for (const op of ops) {
+      // Taking changes in one by one is hopeless for a quarter of a million of them.
+      const batch = ops.length > 20_000 ? 100 : 1;
+      let changes = [];
+      ops.forEach((op, at) => {
         act(0, op);
         const change = A.getLastLocalChange(docs[0]);
         bytes += 2 * change.length;
-        [docs[1]] = A.applyChanges(docs[1], [change], { patchCallback });
-      }
+        changes.push(change);
+        if (changes.length < batch && at + 1 < ops.length) return;
+        [docs[1]] = A.applyChanges(docs[1], changes, { patchCallback });
+        changes = [];
+      });
     },
     exchange(all) {
       const heads = A.getHeads(docs[0]);
