@@ -25,6 +25,46 @@ export function componentsOf({ type, components, position, insertion, deletion }
  * @returns {Change | null}
  */
 export function transformEdit(a, b, side) {
+  return slid(a, b, side) ?? walked(a, b, side);
+}
+
+/**
+ * Most edits are a keystroke, one insert or deletion at one place: then only the place may be another.
+ * @param {Change} a @param {Change} b @param {Side} side
+ * @returns {Change | undefined} undefined if that is not all
+ */
+function slid(a, b, side) {
+  if (a.type !== 'edit' || b.type !== 'edit') return undefined;
+  const [place, over] = [placeOf(a.components), placeOf(b.components)];
+  if (place < 0 || over < 0) return undefined;
+  const { insert, delete: gone } = /** @type {AnyComponent} */ (a.components[a.components.length - 1]);
+  const theirs = /** @type {AnyComponent} */ (b.components[b.components.length - 1]);
+  let after = place;
+  if (theirs.insert !== undefined) {
+    if (insert === undefined ? over <= place : over < place || (over === place && side === 'first')) after = place + scalarCount(theirs.insert);
+    else if (gone !== undefined && over < place + gone) return undefined;
+  } else {
+    const end = over + /** @type {number} */ (theirs.delete);
+    if (place >= end) after = place - end + over;
+    else if (insert !== undefined) after = Math.min(place, over);
+    else if (place + /** @type {number} */ (gone) > over) return undefined;
+  }
+  if (after === place) return a;
+  const last = a.components[a.components.length - 1];
+  return { type: 'edit', components: after === 0 ? [last] : [{ retain: after }, last] };
+}
+
+/** Where an edit of one insert or deletion is; -1 if it is not such a one. @param {readonly AnyComponent[]} components */
+function placeOf(components) {
+  const { length } = components;
+  if (length === 0 || length > 2) return -1;
+  const { insert, delete: gone } = components[length - 1];
+  if (!insert && !gone) return -1;
+  return length === 1 ? 0 : components[0].retain || -1;
+}
+
+/** @param {Change} a @param {Change} b @param {Side} side @returns {Change | null} */
+function walked(a, b, side) {
   const own = new Walk(componentsOf(a));
   const other = new Walk(componentsOf(b));
   /** @type {AnyComponent[]} */
@@ -46,6 +86,28 @@ export function transformEdit(a, b, side) {
   }
   const components = shortest(/** @type {Component[]} */ (result));
   return components.length === 0 ? null : { type: 'edit', components };
+}
+
+/**
+ * What takes an edit back that was moved, if what takes back the edit as it was is known; the text
+ * is not needed for that as long as the edit deletes the same as before.
+ * @param {readonly AnyComponent[]} components of the edit as it is now
+ * @param {readonly AnyComponent[]} back what took it back before
+ * @returns {Component[] | undefined} undefined if it deletes something else
+ */
+export function movedBack(components, back) {
+  let gone = '';
+  for (const { insert } of back) if (insert) gone += insert;
+  const scalars = gone === '' ? [] : [...gone];
+  let at = 0;
+  /** @type {AnyComponent[]} */
+  const result = [];
+  for (const { retain, insert, delete: count } of components) {
+    if (retain) result.push({ retain });
+    else if (insert) result.push({ delete: scalarCount(insert) });
+    else if (count) result.push({ insert: scalars.slice(at, (at += count)).join('') });
+  }
+  return at === scalars.length ? shortest(/** @type {Component[]} */ (result)) : undefined;
 }
 
 /** Goes through components, a part of one at a time. What follows the last is kept. */

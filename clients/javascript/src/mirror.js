@@ -6,9 +6,11 @@
  */
 
 import { difference } from './difference.js';
-import { documentOf } from './document.js';
+import { documentOf, Text } from './document.js';
+import { componentsOf, movedBack } from './edit.js';
 import { toPublic, watchFor } from './form.js';
 import { invert } from './invert.js';
+import { scalarCount } from './text.js';
 import { carry } from './transform.js';
 
 /** @typedef {import('./change.js').Change} Change */
@@ -27,6 +29,7 @@ import { carry } from './transform.js';
  * @property {Change | null} change as it is by now; null if nothing is left of it
  * @property {Step | undefined} step undefined while it is not made on the value
  * @property {readonly Change[]} inverse what takes it back from the value that it gave
+ * @property {boolean} slid whether the step goes back by what `inverse` says
  * @property {boolean} lost whether its place in the value is not known any more
  */
 /**
@@ -107,7 +110,7 @@ export class Mirror {
    */
   append(action, change, limits) {
     /** @type {Part} */
-    const part = { action, mirror: this, change, step: undefined, inverse: [], lost: false };
+    const part = { action, mirror: this, change, step: undefined, inverse: [], slid: false, lost: false };
     if (this.document) this.#show(part, limits);
     this.own.push(part);
     return part;
@@ -136,6 +139,10 @@ export class Mirror {
     const document = /** @type {AnyDocument} */ (this.document);
     const { changes, ...moved } = this.#carried([change], 0, by);
     const compare = this.#compared(moved, this.own.length > 0);
+    if (this.#slide(change, changes, moved.value, by)) {
+      const effect = componentsOf(change).length > 0;
+      return { ...(compare ? compare() : { ...moved, changed: effect }), inverse: [], effect };
+    }
     this.#rewind(0);
     try {
       const inverse = by === this.client ? invert(change, document, this.type === 'presence') : [];
@@ -269,6 +276,51 @@ export class Mirror {
     return { changes, value: [...value], undos: [...undos], told };
   }
 
+  /**
+   * Puts another's edit below the own ones without taking them back: what it has become behind them
+   * is made on the value, and each of them knows what takes it back from there.
+   * @param {Change} change @param {readonly (Change | null)[]} changes what the own ones become
+   * @param {readonly Change[]} carried @param {number} by
+   * @returns {boolean} whether that was possible
+   */
+  #slide(change, changes, carried, by) {
+    const { document, own } = this;
+    if (own.length === 0 || by === this.client || change.type !== 'edit' || !(document instanceof Text)) return false;
+    /** @type {(readonly Change[])[]} */
+    const inverses = [];
+    let { scalars } = document.chunks;
+    for (let index = 0; index < own.length; index++) {
+      const { change: before, step, inverse, lost } = own[index];
+      const after = changes[index];
+      if (before === null) {
+        inverses.push(inverse);
+        continue;
+      }
+      if (lost || !step || before.type !== 'edit' || after === null || inverse.length !== 1) return false;
+      const { components } = inverse[0];
+      for (const { insert, delete: gone = 0 } of components) scalars += insert === undefined ? -gone : scalarCount(insert);
+      if (after === before) {
+        inverses.push(inverse);
+        continue;
+      }
+      const back = movedBack(after.components, components);
+      if (!back) return false;
+      inverses.push([{ type: 'edit', components: back }]);
+    }
+    for (const { retain = 0, delete: gone = 0 } of change.components) scalars -= retain + gone;
+    // It goes past the end of the confirmed text: that is for the others to refuse.
+    if (scalars < 0) return false;
+    for (const after of carried) document.perform(after, { by });
+    own.forEach((part, index) => {
+      part.change = changes[index];
+      part.inverse = inverses[index];
+      if (!part.step || part.slid) return;
+      part.slid = true;
+      part.step = { changed: part.step.changed, back: () => part.inverse.forEach(({ components }) => document.chunks.edit(components)) };
+    });
+    return true;
+  }
+
   /** @param {number} from */
   #rewind(from) {
     for (let index = this.own.length - 1; index >= from; index--) {
@@ -298,6 +350,7 @@ export class Mirror {
     const inverse = invert(change, document, this.type === 'presence');
     part.step = document.perform(change, { limits, by: this.client });
     part.inverse = part.step.changed ? inverse : [];
+    part.slid = false;
   }
 }
 

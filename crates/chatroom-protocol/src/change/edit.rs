@@ -204,6 +204,124 @@ pub(super) fn transform(a: &[Component], b: &[Component], side: Side) -> Vec<Com
     result
 }
 
+/// Where an edit of one insert or deletion is: most are a keystroke.
+fn place(components: &[Component]) -> Option<usize> {
+    match components {
+        [Component::Retain(place), last] if *place > 0 && is_step(last) => Some(*place),
+        [only] if is_step(only) => Some(0),
+        _ => None,
+    }
+}
+
+fn is_step(component: &Component) -> bool {
+    match component {
+        Component::Insert(text) => !text.is_empty(),
+        Component::Delete(count) => *count > 0,
+        Component::Retain(_) => false,
+    }
+}
+
+fn put(components: &mut Vec<Component>, before: usize, after: usize) {
+    match (before, after) {
+        _ if before == after => {}
+        (0, _) => components.insert(0, Component::Retain(after)),
+        (_, 0) => drop(components.remove(0)),
+        _ => components[0] = Component::Retain(after),
+    }
+}
+
+/// Puts a later edit and an earlier one behind each other, both in place, if each is one insert or
+/// deletion and all that becomes of them is another place. Says whether that was so.
+pub(super) fn slide(later: &mut Vec<Component>, first: &mut Vec<Component>) -> bool {
+    let (Some(own), Some(other)) = (place(later), place(first)) else {
+        return false;
+    };
+    let (own_after, other_after) = match (later.last(), first.last()) {
+        (Some(Component::Insert(text)), Some(Component::Insert(over))) => match own <= other {
+            // Of two at one place the later one ends left.
+            true => (own, other + text.chars().count()),
+            false => (own + over.chars().count(), other),
+        },
+        (Some(Component::Insert(text)), Some(Component::Delete(gone))) => {
+            if own <= other {
+                (own, other + text.chars().count())
+            } else if own >= other + gone {
+                (own - gone, other)
+            } else {
+                return false;
+            }
+        }
+        (Some(Component::Delete(gone)), Some(Component::Insert(text))) => {
+            if other <= own {
+                (own + text.chars().count(), other)
+            } else if other >= own + gone {
+                (own, other - gone)
+            } else {
+                return false;
+            }
+        }
+        (Some(Component::Delete(gone)), Some(Component::Delete(over))) => {
+            if own + gone <= other {
+                (own, other - gone)
+            } else if other + over <= own {
+                (own - over, other)
+            } else {
+                return false;
+            }
+        }
+        _ => return false,
+    };
+    put(later, own, own_after);
+    put(first, other, other_after);
+    true
+}
+
+/// What takes an edit back that was moved, made of what took it back before; `false` if the edit
+/// deletes something else now, which only the text can tell.
+pub(super) fn follow(components: &[Component], back: &mut Vec<Component>) -> bool {
+    // A keystroke stays one.
+    if let ([.., Component::Insert(_)], [.., Component::Delete(_)])
+    | ([.., Component::Delete(_)], [.., Component::Insert(_)]) = (components, back.as_slice())
+        && let (Some(now), Some(before)) = (place(components), place(back))
+    {
+        let same = match (components.last(), back.last()) {
+            (Some(Component::Delete(count)), Some(Component::Insert(text))) => *count == text.chars().count(),
+            _ => true,
+        };
+        if same {
+            put(back, before, now);
+        }
+        return same;
+    }
+    let gone: String = back
+        .iter()
+        .filter_map(|part| if let Component::Insert(text) = part { Some(text.as_str()) } else { None })
+        .collect();
+    let mut gone = gone.chars();
+    let mut moved = Vec::with_capacity(components.len());
+    for component in components {
+        moved.push(match component {
+            Component::Retain(count) => Component::Retain(*count),
+            Component::Insert(text) => Component::Delete(text.chars().count()),
+            Component::Delete(count) => {
+                let text: String = gone.by_ref().take(*count).collect();
+                Component::Insert(text)
+            }
+        });
+    }
+    let deleted: usize =
+        components.iter().map(|part| if let Component::Delete(count) = part { *count } else { 0 }).sum();
+    let known: usize =
+        back.iter().map(|part| if let Component::Insert(text) = part { text.chars().count() } else { 0 }).sum();
+    if deleted != known {
+        return false;
+    }
+    let mut moved = canonical(moved);
+    trim(&mut moved);
+    *back = moved;
+    true
+}
+
 /// A place in a walk; behind the last component the text is kept.
 struct Walk<'c> {
     rest: &'c [Component],

@@ -92,6 +92,16 @@ impl StringChange {
         }
     }
 
+    /// Makes `back`, which took this edit back before it was moved, what takes it back now, without
+    /// the text. `false`, and nothing was done, if only the text can tell.
+    #[must_use]
+    pub fn follow(&self, back: &mut Self) -> bool {
+        match (self, back) {
+            (Self::Edit(components), Self::Edit(back)) => edit::follow(components, back),
+            _ => false,
+        }
+    }
+
     /// The way back: an edit, so that what others type later survives it.
     pub(super) fn invert(&self, before: &Text) -> Option<Self> {
         let back = match self {

@@ -2,7 +2,7 @@
 //!
 //! The rules are section 1 of `docs/merging.md`; each type's stand in its file.
 
-use super::{Change, DictChange};
+use super::{Change, DictChange, StringChange, edit};
 
 /// Where a change stands in the room's order, against the one it is put behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +63,17 @@ pub fn carry_tagged<Tag>(change: Change, over: &mut Vec<(Tag, Change)>) -> Optio
 fn carry_by<T>(change: Change, over: &mut Vec<T>, inner: impl Fn(&mut T) -> &mut Change) -> Option<Change> {
     let mut own = Some(change);
     over.retain_mut(|other| {
-        let (Some(change), other) = (own.take(), inner(other)) else {
+        let (Some(mut change), other) = (own.take(), inner(other)) else {
             return true;
         };
         if change.is_apart(other) {
+            own = Some(change);
+            return true;
+        }
+        if let (Change::String(StringChange::Edit(later)), Change::String(StringChange::Edit(first))) =
+            (&mut change, &mut *other)
+            && edit::slide(later, first)
+        {
             own = Some(change);
             return true;
         }
