@@ -25,7 +25,7 @@ const [n, repeats, limit] = [Number(given.n), Number(given.repeats), Number(give
 const systems = given.systems.split(',');
 const NAMES = { rust: 'ChatRoom Rust', chatroom: 'ChatRoom JS', yjs: 'Yjs', automerge: 'Automerge', sharedb: 'ShareDB' };
 
-const traces = [process.env.CHATROOM_TRACES, resolve(ROOT, '../shared/traces'), '/work/shared/traces'].find((path) => path && existsSync(join(path, 'automerge-paper.json.gz')));
+const traces = [process.env.CHATROOM_TRACES, resolve(ROOT, '../shared/traces')].find((path) => path && existsSync(join(path, 'automerge-paper.json.gz')));
 if (!traces) console.log('SKIPPED: automerge-paper, there are no traces; set CHATROOM_TRACES');
 
 const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');

@@ -1,6 +1,12 @@
 //! The Rust side of `benches/merging`: replicas and a room of the engine, one thread, no network.
 //! Reads a workload's file, prints a line of JSON.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    reason = "a benchmark reads the clock, and changes are handed over"
+)]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::sync::Arc;
