@@ -9,7 +9,7 @@ import subprocess
 import unittest
 from typing import Any
 
-from chatroom import CallError, Client, Dict, Event, Int, List, Presence, Rejected, ServiceError, Text, sync
+from chatroom import CallError, Client, Dict, Event, Hz, Int, List, Presence, Rejected, ServiceError, Text, sync
 
 BINARY = os.environ.get("CHATROOM_BINARY", "target/debug/chatroom")
 
@@ -74,6 +74,10 @@ class Clients(unittest.IsolatedAsyncioTestCase):
     async def both(self, *conditions: Any) -> None:
         for room, condition in conditions:
             await asyncio.wait_for(room.until(condition), 10)
+
+    async def reached(self, room: Client, condition: Any) -> None:
+        while not condition():
+            await room.call("_chatroom/time")
 
     async def test_changes_show_at_once_and_reach_the_other(self) -> None:
         async with Client(self.url) as one, Client(self.url) as other:
@@ -174,6 +178,23 @@ class Clients(unittest.IsolatedAsyncioTestCase):
             await asyncio.wait_for(room.until(lambda: len(told) == 3), 10)
             self.assertEqual([told[1][0], told[2]], ["local", "bang"])
             off()
+
+    async def test_listeners_choose_how_much_they_are_told(self) -> None:
+        async with Client(self.url) as room:
+            score = room.topic("score", Int)
+            await score.loaded()
+            every: list[Any] = []
+            latest: list[Any] = []
+            paced: list[Any] = []
+            score.on(lambda update: every.append(update.cause))
+            score.on(lambda update: latest.append(update.value), "latest")
+            score.on(lambda update: paced.append(update.value), Hz(5))
+            for _ in range(20):
+                score.add(1)
+            await asyncio.wait_for(self.reached(room, lambda: score.confirmed == 20 and paced[-1:] == [20]), 10)
+            self.assertEqual((len(every), latest[-1], paced[-1]), (21, 20, 20))
+            self.assertLess(len(latest), 20)
+            self.assertLessEqual(len(paced), 3)
 
     async def test_what_is_done_before_the_first_connection(self) -> None:
         room = Client(self.url)

@@ -8,7 +8,7 @@
 from .action import Accepted, Action
 from .client import CallError, Client, ServiceError
 from .code import CODES, ChatroomError, Rejected
-from .topic import Bool, Dict, Event, Float, Int, Json, List, Presence, Set, Text, Topic, Update
+from .topic import Bool, Dict, Event, Float, Hz, Int, Json, List, Presence, Set, Text, Topic, Update
 
 __all__ = [
     "CODES",
@@ -21,6 +21,7 @@ __all__ = [
     "Dict",
     "Event",
     "Float",
+    "Hz",
     "Int",
     "Json",
     "List",

@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 from .action import Accepted, Action
 from .code import NAMES, ChatroomError, Rejected
 from .replica import Maker, Replica
-from .topic import Listener, Topic, Update
+from .topic import Deliver, Hz, Listener, Topic, Update
 from .transform import Change
 
 V1 = Subprotocol("chatroom.v1.json")
@@ -163,24 +163,37 @@ class Client:
             self._flush()
 
     def listen(
-        self, topic: Topic[Any], listener: Listener, stream: asyncio.Queue[Update | None] | None = None
+        self,
+        topic: Topic[Any],
+        listener: Listener,
+        *,
+        deliver: Deliver = "every",
+        stream: asyncio.Queue[Update | None] | None = None,
     ) -> Callable[[], None]:
         """Calls a function with every update of a topic; functions are called one after the other."""
-        entry = (topic, listener)
+        pace = _Paced(self, listener, deliver) if deliver != "every" and topic.kind != "event" else None
+        entry: tuple[Topic[Any], Listener] = (topic, listener if pace is None else pace.hear)
         self._listeners.setdefault(topic.name, []).append(entry)
         if stream is not None:
             self._streams.append(stream)
         if topic.kind != "event" and topic.status in ("live", "stale"):
-            self._updates.append((listener, Update(topic, "snapshot", [], 0, 0)))
+            self._updates.append((entry[1], Update(topic, "snapshot", [], 0, 0)))
             self._dispatch.set()
 
         def off() -> None:
+            if pace is not None:
+                pace.end()
             with contextlib.suppress(KeyError, ValueError):
                 self._listeners[topic.name].remove(entry)
             if stream in self._streams:
                 self._streams.remove(stream)
 
         return off
+
+    def tell(self, listener: Listener, update: Update) -> None:
+        """Calls a function when its turn has come."""
+        self._updates.append((listener, update))
+        self._dispatch.set()
 
     # Actions and undo.
 
@@ -461,3 +474,33 @@ class Client:
     def _notice(self, error: ChatroomError) -> None:
         for notice in self.notices:
             notice(error)
+
+
+class _Paced:
+    """Keeps the newest update for a function until its turn has come."""
+
+    def __init__(self, room: Client, listener: Listener, deliver: Deliver) -> None:
+        self._room = room
+        self._listener = listener
+        self._pause = 1 / deliver.per_second if isinstance(deliver, Hz) else 0.0
+        self._waiting: Update | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._next = 0.0
+
+    def hear(self, update: Update) -> None:
+        self._waiting = update
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time(), self._next), self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._next = asyncio.get_running_loop().time() + self._pause
+        update, self._waiting = self._waiting, None
+        if update is not None:
+            self._room.tell(self._listener, update)
+
+    def end(self) -> None:
+        self._waiting = None
+        if self._timer is not None:
+            self._timer.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from .action import Action
 from .change import Value
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Listener = Callable[["Update"], Awaitable[None] | None]
 Recorder = Callable[[str, "Change | Maker"], Any]
+
+
+@dataclass(frozen=True)
+class Hz:
+    """So many updates a second at most, each the newest."""
+
+    per_second: float
+
+
+Deliver = Literal["every", "latest"] | Hz
 
 
 @dataclass(frozen=True)
@@ -80,14 +90,18 @@ class Topic(Generic[T]):
             raise mirror.error
         return self.value
 
-    def on(self, listener: Listener) -> Callable[[], None]:
-        """Calls a function, or a coroutine function, with every update; returns what ends that."""
-        return self.room.listen(self, listener)
+    def on(self, listener: Listener, deliver: Deliver = "every") -> Callable[[], None]:
+        """Calls a function, or a coroutine function, with every update; returns what ends that.
+
+        ``deliver="latest"`` passes over what is older than the newest update that waits, ``Hz(n)`` calls it so
+        many times a second at most. Events are never passed over.
+        """
+        return self.room.listen(self, listener, deliver=deliver)
 
     async def changes(self) -> AsyncIterator[Update]:
         """Every update from now on, until the client is closed."""
         queue: asyncio.Queue[Update | None] = asyncio.Queue()
-        off = self.room.listen(self, queue.put_nowait, queue)
+        off = self.room.listen(self, queue.put_nowait, stream=queue)
         try:
             while (update := await queue.get()) is not None:
                 yield update
