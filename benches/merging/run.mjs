@@ -30,7 +30,7 @@ if (!traces) console.log('SKIPPED: automerge-paper, there are no traces; set CHA
 
 const target = process.env.CARGO_TARGET_DIR ?? join(ROOT, 'target');
 if (systems.includes('rust')) {
-  const built = spawnSync('cargo', ['build', '--release', '--quiet', '-p', 'chatroom-replica', '--example', 'bench_merging'], { cwd: ROOT, stdio: 'inherit' });
+  const built = spawnSync('cargo', ['build', '--release', '--quiet', '-p', 'chatroom-testkit', '--example', 'bench_merging'], { cwd: ROOT, stdio: 'inherit' });
   if (built.status !== 0) throw new Error('the Rust example was not built');
 }
 
