@@ -2,6 +2,7 @@
 //!
 //! Each topic type has its file; a new type is one file and one line of each `match` here.
 
+mod compose;
 mod dict;
 mod edit;
 mod event;

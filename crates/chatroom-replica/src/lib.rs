@@ -18,6 +18,7 @@ mod code;
 mod commit;
 mod cursor;
 mod difference;
+mod join;
 mod mirror;
 mod outcome;
 mod own;

@@ -75,8 +75,11 @@ pub(crate) struct Pending {
     pub(crate) nature: Nature,
     /// In the order in which it names them, each once.
     pub(crate) topics: Vec<TopicName>,
-    /// Those that it named when it was sent, in that order: nothing may have been left of a change.
-    pub(crate) named: Vec<TopicName>,
+    /// Those that it named when it was sent last, in that order: nothing may have been left of a
+    /// change. `None` if it never was.
+    pub(crate) named: Option<Vec<TopicName>>,
+    /// The actions that joined it and have its outcome (M48).
+    pub(crate) joined: Vec<ActionId>,
 }
 
 /// An action that waits for a topic to be loaded.
@@ -210,7 +213,9 @@ impl Replica {
             self.history.acted();
         }
         let nature = Nature::Made { tracked, group: how.group, at_ms: how.now_ms };
-        self.actions.push_back(Pending { id, nature, topics, named: Vec::new() });
+        if !self.join(id, &topics, nature, limits) {
+            self.actions.push_back(Pending { id, nature, topics, named: None, joined: Vec::new() });
+        }
         Ok(())
     }
 
@@ -302,7 +307,7 @@ impl Replica {
         let mut inverse: Vec<(usize, TopicName, Vec<Change>)> = Vec::new();
         let mut effective: Vec<(TopicName, Change)> = Vec::new();
         for name in &action.topics {
-            let place = action.named.iter().position(|named| named == name);
+            let place = action.named.iter().flatten().position(|named| named == name);
             let previous = place.and_then(|place| previous.get(place)).copied().unwrap_or_default();
             let altered = altered
                 .map(|parts| -> Vec<&HeardPart<'_>> { parts.iter().filter(|part| part.topic_name == *name).collect() });
@@ -322,16 +327,16 @@ impl Replica {
             // What one action could not take back is not undone.
             Nature::Made { tracked: true, group, at_ms } if inverse.len() <= self.limits.action_changes => {
                 let most = self.limits.action_changes;
-                self.history.done(action.topics, inverse, group, at_ms, most);
+                self.history.done(action.topics.clone(), inverse, group, at_ms, most);
             }
             Nature::Made { .. } => {
                 for (name, change) in effective {
                     self.history.shift(&name, &change);
                 }
             }
-            Nature::TakenFrom(direction) => self.history.taken(direction, action.id, action.topics, inverse),
+            Nature::TakenFrom(direction) => self.history.taken(direction, action.id, action.topics.clone(), inverse),
         }
-        self.settle(action.id, Outcome::Accepted(Accepted::new(sequence, effect)));
+        self.settle_all(&action, &Outcome::Accepted(Accepted::new(sequence, effect)));
         self.go_on_undoing();
     }
 
@@ -445,7 +450,7 @@ impl Replica {
             return;
         };
         self.give_up(&action);
-        self.settle(action.id, Outcome::Refused(refusal));
+        self.settle_all(&action, &Outcome::Refused(refusal));
         self.go_on_undoing();
     }
 
@@ -493,10 +498,19 @@ impl Replica {
         self.notes.push(Note::Settled(action, outcome));
     }
 
+    /// Gives an action that was pending, and those that joined it, their outcome.
+    pub(crate) fn settle_all(&mut self, action: &Pending, outcome: &Outcome) {
+        self.joined -= action.joined.len();
+        self.settle(action.id, outcome.clone());
+        for id in &action.joined {
+            self.settle(*id, outcome.clone());
+        }
+    }
+
     /// How many own actions have no outcome yet.
     #[must_use]
     pub fn unsaved(&self) -> usize {
-        self.actions.len() + self.waiting.len()
+        self.actions.len() + self.joined + self.waiting.len()
     }
 
     pub(crate) fn me(&self) -> ClientId {

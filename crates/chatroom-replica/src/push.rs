@@ -71,7 +71,7 @@ impl Replica {
         for place in self.sent..self.sent + count {
             let named = self.actions.get(place).map(|action| self.named_by(action)).unwrap_or_default();
             if let Some(action) = self.actions.get_mut(place) {
-                action.named = named;
+                action.named = Some(named);
             }
         }
         self.sent += count;

@@ -93,6 +93,8 @@ pub struct Replica {
     /// Whether texts and lists are sent on without waiting for what is on its way.
     pub(crate) pipelined: bool,
     pub(crate) waiting: VecDeque<Waiting>,
+    /// How many actions joined pending ones.
+    pub(crate) joined: usize,
     pub(crate) next_action: u64,
     pub(crate) history: History,
     /// The topics named in the hello; `Some` until the server has said all that was missed.
@@ -170,10 +172,10 @@ impl Replica {
                 maybe_executed: true,
                 ..crate::own::refused(Code::ConnectionLost, reason.into(), topic_name, change)
             };
-            outcomes.push((action.id, Outcome::Refused(refused)));
+            outcomes.push((action, Outcome::Refused(refused)));
         }
-        for (id, outcome) in outcomes.into_iter().rev() {
-            self.settle(id, outcome);
+        for (action, outcome) in outcomes.into_iter().rev() {
+            self.settle_all(&action, &outcome);
         }
         self.acknowledged = 0;
         for mirror in self.mirrors.values_mut() {
@@ -258,10 +260,10 @@ impl Replica {
             self.give_up(&action);
             let reason = "the text or list came anew, and where this belongs in it is not known any more";
             let refused = crate::own::refused(Code::StaleBase, reason.into(), topic_name, change);
-            outcomes.push((id, Outcome::Refused(refused)));
+            outcomes.push((action, Outcome::Refused(refused)));
         }
-        for (id, outcome) in outcomes.into_iter().rev() {
-            self.settle(id, outcome);
+        for (action, outcome) in outcomes.into_iter().rev() {
+            self.settle_all(&action, &outcome);
         }
     }
 
@@ -308,7 +310,7 @@ impl Replica {
                 retryable: false,
                 ..crate::own::refused(code, reason.to_owned(), topic_name, change)
             };
-            self.settle(action.id, Outcome::Refused(refused));
+            self.settle_all(&action, &Outcome::Refused(refused));
         }
         for id in std::mem::take(&mut self.waiting).iter().map(Waiting::id) {
             let refused = crate::own::refused(code, reason.to_owned(), String::new(), Value::Null);

@@ -21,7 +21,7 @@ const BYTES_MAX: usize = 1 << 20;
 /// So many commits wait with an entry at most.
 const DUE_MAX: usize = 8_192;
 /// Actions within this time are undone together.
-const GROUP_MS: u64 = 500;
+pub(crate) const GROUP_MS: u64 = 500;
 
 /// Undo or redo; also the stack that it takes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,11 @@ impl History {
             Direction::Undo => &mut self.done,
             Direction::Redo => &mut self.undone,
         }
+    }
+
+    /// Whether an undo or redo waits.
+    pub(crate) fn is_asked(&self) -> bool {
+        !self.asked.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -481,7 +486,7 @@ impl Replica {
             }
             self.show_own(name, tape, shown, Cause::Local);
         }
-        self.actions.push_back(Pending { id, nature, topics, named: Vec::new() });
+        self.actions.push_back(Pending { id, nature, topics, named: None, joined: Vec::new() });
     }
 
     /// What is left of a pending action's changes, in their order.
@@ -542,7 +547,7 @@ impl Replica {
         let topic_name = action.topics.first().map(ToString::to_string).unwrap_or_default();
         let reason = "it was undone before it was sent".to_owned();
         let refused = crate::own::refused(Code::Cancelled, reason, topic_name, serde_json::Value::Null);
-        self.settle(action.id, Outcome::Refused(refused));
+        self.settle_all(action, &Outcome::Refused(refused));
     }
 }
 

@@ -106,6 +106,8 @@ pub struct Done {
     pub accepted: u64,
     /// Actions refused.
     pub refused: u64,
+    /// Actions accepted as part of the one that they had joined.
+    pub joined: u64,
     /// Undos and redos asked for.
     pub undos: u64,
     /// Connections broken.
@@ -119,6 +121,7 @@ impl std::ops::AddAssign for Done {
         self.actions += other.actions;
         self.accepted += other.accepted;
         self.refused += other.refused;
+        self.joined += other.joined;
         self.undos += other.undos;
         self.breaks += other.breaks;
         self.messages += other.messages;
@@ -242,7 +245,8 @@ impl Simulation {
     fn step(&mut self) -> Result<(), String> {
         let node = self.seed.below(self.nodes.len());
         match self.seed.below(100) {
-            0..=24 => self.act(node),
+            0..=4 => self.type_text(node),
+            5..=24 => self.act(node),
             25..=39 => self.flush(node),
             40..=59 => self.deliver_up(node),
             60..=84 => self.deliver_down(node),
@@ -270,6 +274,27 @@ impl Simulation {
         }
     }
 
+    /// Several edits of one text, one right after the other: they join (M48).
+    fn type_text(&mut self, at: usize) -> Result<(), String> {
+        let texts: Vec<TopicName> =
+            self.names.iter().filter(|(_, kind)| *kind == TopicType::String).map(|(name, _)| name.clone()).collect();
+        if texts.is_empty() {
+            return self.act(at);
+        }
+        let name = self.seed.pick(&texts).clone();
+        for _ in 0..2 + self.seed.below(4) {
+            let replica = &self.nodes[at].mirrored.replica;
+            let (Some(value), Status::Live | Status::Stale) = (replica.value(&name), replica.status(&name)) else {
+                break;
+            };
+            let change = generate::change(&mut self.seed, &value);
+            if (*value).clone().apply(&change, &Limits::default()).is_ok() {
+                self.act_with(at, vec![(name.clone(), change)])?;
+            }
+        }
+        Ok(())
+    }
+
     fn act(&mut self, at: usize) -> Result<(), String> {
         let mut changes = Vec::new();
         let mut values: BTreeMap<TopicName, TopicValue> = BTreeMap::new();
@@ -290,6 +315,10 @@ impl Simulation {
         if changes.is_empty() {
             return Ok(());
         }
+        self.act_with(at, changes)
+    }
+
+    fn act_with(&mut self, at: usize, changes: Vec<(TopicName, Change)>) -> Result<(), String> {
         let tracked = self.seed.percent(85);
         self.note(|| format!("{at}: acts {}", shown(&changes)));
         let node = &mut self.nodes[at];
@@ -451,9 +480,11 @@ impl Simulation {
         for (action, outcome) in std::mem::take(&mut node.mirrored.settled) {
             match &outcome {
                 Outcome::Accepted(accepted) => {
-                    if accepted.sequence <= node.last_accepted {
+                    // What joined another action has its outcome (M48).
+                    if accepted.sequence < node.last_accepted {
                         return Err(format!("client {at}: P5, {action:?} is accepted out of order"));
                     }
+                    self.done.joined += u64::from(accepted.sequence == node.last_accepted);
                     node.last_accepted = accepted.sequence;
                     self.done.accepted += 1;
                 }
