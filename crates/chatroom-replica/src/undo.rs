@@ -103,35 +103,33 @@ impl History {
         self.touched = true;
         topics.sort();
         let broken = std::mem::take(&mut self.broken);
-        if let Some(place) = self.done.len().checked_sub(1).filter(|_| group.is_some()) {
-            settle(&mut self.done, place);
-        }
-        if let Some(top) = self.done.last_mut().filter(|top| top.pending.is_none()) {
-            let together = match (group, top.group) {
+        let together =
+            self.done.last().filter(|top| top.pending.is_none()).is_some_and(|top| match (group, top.group) {
                 (Some(own), Some(other)) => own == other,
                 (None, None) => {
                     !broken && !top.sealed && top.topics == topics && at_ms.saturating_sub(top.at_ms) <= GROUP_MS
                 }
                 _ => false,
+            });
+        if let Some(place) = self.done.len().checked_sub(1).filter(|_| together) {
+            // What waits with the entry came before what joins it now.
+            settle(&mut self.done, place);
+            let top = &mut self.done[place];
+            let kept = |(name, change): &(TopicName, Change)| {
+                !top.changes.iter().any(|(other, later)| name == other && overwrites(later, change))
             };
-            if together {
-                let kept = |(name, change): &(TopicName, Change)| {
-                    !top.changes.iter().any(|(other, later)| name == other && overwrites(later, change))
-                };
-                let fits = inverse.iter().filter(|part| kept(part)).count() + top.changes.len() <= changes_max;
-                // What would make the entry too large begins another.
-                if fits {
-                    inverse.retain(kept);
-                    top.bytes += weight(&inverse);
-                    inverse.into_iter().rev().for_each(|part| top.changes.push_front(part));
-                    for topic in topics {
-                        if let Err(place) = top.topics.binary_search(&topic) {
-                            top.topics.insert(place, topic);
-                        }
+            // What would make the entry too large begins another.
+            if inverse.iter().filter(|part| kept(part)).count() + top.changes.len() <= changes_max {
+                inverse.retain(kept);
+                top.bytes += weight(&inverse);
+                inverse.into_iter().rev().for_each(|part| top.changes.push_front(part));
+                for topic in topics {
+                    if let Err(place) = top.topics.binary_search(&topic) {
+                        top.topics.insert(place, topic);
                     }
-                    top.at_ms = at_ms;
-                    return self.bound(Direction::Undo);
                 }
+                top.at_ms = at_ms;
+                return self.bound(Direction::Undo);
             }
         }
         let bytes = weight(&inverse);
