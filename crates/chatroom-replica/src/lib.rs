@@ -24,6 +24,7 @@ mod outcome;
 mod own;
 mod push;
 mod replica;
+mod slide;
 mod subscription;
 mod undo;
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use chatroom_protocol::change::{Component, ListChange, StringChange, carry};
+use chatroom_protocol::change::{ListChange, StringChange, carry};
 use chatroom_protocol::{Change, ClientId, Limits, Refusal, Sequence, TopicType, TopicValue};
 
 use crate::code::ErrorCode;
@@ -317,75 +317,6 @@ impl Mirror {
         failed.map_or(Ok((effective, told)), Err)
     }
 
-    /// Puts another's edit below the own ones without stepping back from them: what it is behind them
-    /// is applied to the value, and each of them knows the way back from there. `None`, and nothing
-    /// was done, if it takes more than that.
-    fn slide(
-        &mut self,
-        change: &Change,
-        undos: Option<ActionId>,
-        tape: &mut Tape,
-    ) -> Option<(Vec<Change>, Vec<Change>)> {
-        let (Change::String(StringChange::Edit(below)), Some(TopicValue::String(text))) =
-            (change, self.value.as_deref())
-        else {
-            return None;
-        };
-        if self.own.is_empty() || (inserted(below) == 0 && deleted(below) == 0) {
-            return None;
-        }
-        // How long the confirmed text is.
-        let mut scalars = text.scalars();
-        for own in &self.own {
-            match (&own.change, &own.back) {
-                (None, None) => {}
-                (Some(Change::String(StringChange::Edit(_))), Some(Change::String(StringChange::Edit(back))))
-                    if !own.lost && own.applied =>
-                {
-                    scalars = (scalars + inserted(back)).checked_sub(deleted(back))?;
-                }
-                _ => return None,
-            }
-        }
-        let walked: usize = below
-            .iter()
-            .map(|part| match part {
-                Component::Retain(count) | Component::Delete(count) => *count,
-                Component::Insert(_) => 0,
-            })
-            .fold(0, usize::saturating_add);
-        if walked > scalars {
-            return None;
-        }
-        let carried = self.carry(vec![change.clone()], 0, undos);
-        let is_known = |own: &Own| match (&own.change, &own.back) {
-            (None, None) => true,
-            (Some(Change::String(StringChange::Edit(now))), Some(Change::String(StringChange::Edit(back)))) => {
-                deleted(now) == inserted(back)
-            }
-            _ => false,
-        };
-        if !self.own.iter().all(is_known) {
-            // Both deleted the same: what is deleted by now only the text can tell.
-            self.rewind(0, tape);
-            let applied = self.apply(change, &Limits::unlimited(), tape);
-            debug_assert!(applied.is_ok(), "it lies within the confirmed text");
-            self.replay(0, tape);
-            return Some(carried);
-        }
-        for own in &mut self.own {
-            if let (Some(Change::String(change)), Some(Change::String(back))) = (&own.change, &mut own.back) {
-                let followed = change.follow(back);
-                debug_assert!(followed, "it deletes what it deleted before");
-            }
-        }
-        for change in &carried.0 {
-            let applied = self.apply(change, &Limits::unlimited(), tape);
-            debug_assert!(applied.is_ok(), "what is carried over the own changes applies");
-        }
-        Some(carried)
-    }
-
     /// Tells readers what happened to the value. While resuming it is only written down.
     pub(crate) fn tell(&mut self, tape: Tape, changes: Vec<Change>, meta: Meta) {
         if let Some(resuming) = &mut self.resuming {
@@ -423,14 +354,6 @@ impl Mirror {
     pub(crate) fn meta(&self, by: ClientId, mine: bool, cause: Cause) -> Meta {
         Meta { sequence: self.position, by, mine, cause, skipped: 0 }
     }
-}
-
-fn deleted(components: &[Component]) -> usize {
-    components.iter().map(|part| if let Component::Delete(count) = part { *count } else { 0 }).sum()
-}
-
-fn inserted(components: &[Component]) -> usize {
-    components.iter().map(|part| if let Component::Insert(text) = part { text.chars().count() } else { 0 }).sum()
 }
 
 /// Whether a change of positions never does anything.

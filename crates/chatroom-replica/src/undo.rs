@@ -44,6 +44,8 @@ struct Entry {
     at_ms: u64,
     /// Whether somebody else wrote to its topics since.
     sealed: bool,
+    /// Whether a tracked action was made while its undo was pending: that cannot be redone then.
+    is_final: bool,
     bytes: usize,
     /// Commits that are still to be carried down from here. They wait until somebody undoes: most
     /// entries are never looked at again.
@@ -85,7 +87,11 @@ impl History {
     /// A tracked action was made: what was undone before it cannot be redone.
     pub(crate) fn acted(&mut self) {
         self.touched = true;
-        self.undone.clear();
+        // A redo on its way still happens, and can be undone then.
+        self.undone.retain(|entry| entry.pending.is_some());
+        for entry in &mut self.done {
+            entry.is_final |= entry.pending.is_some();
+        }
     }
 
     /// A tracked action was accepted (M51, M53).
@@ -141,6 +147,7 @@ impl History {
             group,
             at_ms,
             sealed: false,
+            is_final: false,
             bytes,
             due: Vec::new(),
         };
@@ -220,7 +227,7 @@ impl History {
         let Some(entry) = self.remove(direction, action) else {
             return;
         };
-        if inverse.is_empty() {
+        if inverse.is_empty() || entry.is_final {
             return;
         }
         let other = match direction {
@@ -400,6 +407,13 @@ impl Replica {
         }
         let same = |action: &Pending| action.nature == Nature::TakenFrom(direction);
         if self.actions.iter().all(same) {
+            if direction == Direction::Undo && self.history.undone.iter().any(|entry| entry.ahead) {
+                // The inverse of this undo will stand above these: they have to be on the confirmed value.
+                if !self.actions.is_empty() {
+                    return false;
+                }
+                self.history.undone.iter_mut().for_each(|entry| entry.ahead = false);
+            }
             self.submit(direction);
             return true;
         }
@@ -533,6 +547,7 @@ impl Replica {
             group,
             at_ms,
             sealed: true,
+            is_final: false,
             bytes,
             due: Vec::new(),
         };

@@ -100,6 +100,41 @@ impl ListChange {
         }
     }
 
+    /// Puts this later change and an earlier one behind each other, both in place, if each is one
+    /// insert or pop and all that becomes of them is another position. Says whether that was so.
+    pub(super) fn slide(&mut self, first: &mut Self) -> bool {
+        use ListChange::{Insert, Pop};
+        match (self, first) {
+            (Insert { position: own, .. }, Insert { position: other, .. }) => {
+                // Of two at one gap the later one stands before.
+                if *other < *own { *own += 1 } else { *other += 1 }
+            }
+            (Insert { position: own, .. }, Pop { position: other }) => {
+                if *other < *own {
+                    *own -= 1;
+                } else {
+                    *other += 1;
+                }
+            }
+            (Pop { position: own }, Insert { position: other, .. }) => {
+                if *other <= *own {
+                    *own += 1;
+                } else {
+                    *other -= 1;
+                }
+            }
+            (Pop { position: own }, Pop { position: other }) if own != other => {
+                if *other < *own {
+                    *own -= 1;
+                } else {
+                    *other -= 1;
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
     /// The table of M4.
     pub(super) fn transform(&self, over: &Self, side: Side) -> Option<Self> {
         use ListChange::{Insert, Move, Pop, Set, SetItem};

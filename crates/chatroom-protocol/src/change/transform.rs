@@ -70,10 +70,14 @@ fn carry_by<T>(change: Change, over: &mut Vec<T>, inner: impl Fn(&mut T) -> &mut
             own = Some(change);
             return true;
         }
-        if let (Change::String(StringChange::Edit(later)), Change::String(StringChange::Edit(first))) =
-            (&mut change, &mut *other)
-            && edit::slide(later, first)
-        {
+        let slid = match (&mut change, &mut *other) {
+            (Change::String(StringChange::Edit(later)), Change::String(StringChange::Edit(first))) => {
+                edit::slide(later, first)
+            }
+            (Change::List(later), Change::List(first)) => later.slide(first),
+            _ => false,
+        };
+        if slid {
             own = Some(change);
             return true;
         }
