@@ -308,6 +308,13 @@ impl Replica {
         let mut effective: Vec<(TopicName, Change)> = Vec::new();
         for name in &action.topics {
             let place = action.named.iter().flatten().position(|named| named == name);
+            if place.is_none() {
+                // Nothing was left of it here when it was sent, so nothing is said of this topic.
+                if let Some(mirror) = self.mirrors.get_mut(name) {
+                    mirror.own.drain(..mirror.own.partition_point(|own| own.action <= action.id));
+                }
+                continue;
+            }
             let previous = place.and_then(|place| previous.get(place)).copied().unwrap_or_default();
             let altered = altered
                 .map(|parts| -> Vec<&HeardPart<'_>> { parts.iter().filter(|part| part.topic_name == *name).collect() });
