@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use bytes::Bytes;
 use chatroom_protocol::{RoomName, Sequence};
 
-use crate::{Journal, JournalError, Record};
+use crate::{Journal, JournalError, Loaded, Page, Part, Record};
 
 /// Checks a journal; `open` makes an empty one.
 ///
@@ -17,16 +17,26 @@ use crate::{Journal, JournalError, Record};
 pub fn check<J: Journal>(open: impl Fn() -> J) {
     keeps_what_was_appended_in_order(&open());
     appends_at_the_expected_place_alone(&open());
+    begins_when_it_is_called(&open());
+    keeps_parts_and_what_they_cover(&open());
     trims_and_still_knows_where_it_stands(&open());
+    never_trims_what_no_part_covers(&open());
+    reads_page_by_page(&open());
     keeps_rooms_apart(&open());
+    names_its_rooms(&open());
+}
+
+fn records(journal: &impl Journal, room: &RoomName) -> Vec<Record> {
+    wait(journal.load(room, usize::MAX)).expect("a room is loaded").records
 }
 
 fn keeps_what_was_appended_in_order(journal: &impl Journal) {
     let room = room("a");
-    assert_eq!(wait(journal.load(&room)), Ok(vec![]), "a new room has no records");
+    assert_eq!(wait(journal.load(&room, 10)), Ok(Loaded::default()), "a new room has nothing");
     assert_eq!(wait(journal.append(&room, Sequence(0), vec![record(1), record(2)])), Ok(Sequence(2)));
     assert_eq!(wait(journal.append(&room, Sequence(2), vec![record(7)])), Ok(Sequence(7)), "sequences may have gaps");
-    assert_eq!(wait(journal.load(&room)), Ok(vec![record(1), record(2), record(7)]));
+    let loaded = Loaded { records: vec![record(1), record(2), record(7)], last: Sequence(7), ..Loaded::default() };
+    assert_eq!(wait(journal.load(&room, 0)), Ok(loaded));
 }
 
 fn appends_at_the_expected_place_alone(journal: &impl Journal) {
@@ -38,31 +48,111 @@ fn appends_at_the_expected_place_alone(journal: &impl Journal) {
             Err(JournalError::Conflict { expected: Sequence(wrong), found: Sequence(3) })
         );
     }
-    assert_eq!(wait(journal.load(&room)), Ok(vec![record(3)]), "a refused append leaves nothing");
+    assert_eq!(records(journal, &room), vec![record(3)], "a refused append leaves nothing");
     assert_eq!(wait(journal.append(&room, Sequence(3), vec![])), Ok(Sequence(3)), "an empty append is no append");
+}
+
+fn begins_when_it_is_called(journal: &impl Journal) {
+    let room = room("a");
+    let first = journal.append(&room, Sequence(0), vec![record(1)]);
+    let second = journal.append(&room, Sequence(1), vec![record(2)]);
+    drop(journal.append(&room, Sequence(2), vec![record(3)]));
+    assert_eq!(wait(second), Ok(Sequence(2)), "works take effect in the order of the calls");
+    assert_eq!(wait(first), Ok(Sequence(1)));
+    assert_eq!(records(journal, &room), vec![record(1), record(2), record(3)], "nobody has to wait for it");
+}
+
+fn keeps_parts_and_what_they_cover(journal: &impl Journal) {
+    let room = room("a");
+    assert_eq!(wait(journal.append(&room, Sequence(0), (1..=5).map(record).collect())), Ok(Sequence(5)));
+    assert_eq!(wait(journal.save(&room, vec![part("t/b", Some("1")), part("t/a", Some("2"))], Sequence(3))), Ok(()));
+    let loaded = Loaded {
+        parts: vec![part("t/a", Some("2")), part("t/b", Some("1"))],
+        covered: Sequence(3),
+        records: vec![record(4), record(5)],
+        last: Sequence(5),
+    };
+    assert_eq!(wait(journal.load(&room, 0)), Ok(loaded.clone()));
+    let records = vec![record(2), record(3), record(4), record(5)];
+    assert_eq!(wait(journal.load(&room, 2)), Ok(Loaded { records, ..loaded }));
+    assert_eq!(wait(journal.save(&room, vec![part("t/b", None), part("c", Some(""))], Sequence(5))), Ok(()));
+    let loaded = Loaded {
+        parts: vec![part("c", Some("")), part("t/a", Some("2"))],
+        covered: Sequence(5),
+        records: vec![],
+        last: Sequence(5),
+    };
+    assert_eq!(wait(journal.load(&room, 0)), Ok(loaded));
+    assert_eq!(wait(journal.save(&room, vec![], Sequence(2))), Ok(()));
+    assert_eq!(wait(journal.load(&room, 0)).map(|it| it.covered), Ok(Sequence(5)), "what is covered stays so");
 }
 
 fn trims_and_still_knows_where_it_stands(journal: &impl Journal) {
     let room = room("a");
     assert_eq!(wait(journal.append(&room, Sequence(0), (1..=5).map(record).collect())), Ok(Sequence(5)));
+    assert_eq!(wait(journal.save(&room, vec![part("t", Some("x"))], Sequence(5))), Ok(()));
     assert_eq!(wait(journal.trim(&room, Sequence(3))), Ok(()));
-    assert_eq!(wait(journal.load(&room)), Ok(vec![record(4), record(5)]));
+    assert_eq!(records(journal, &room), vec![record(4), record(5)]);
     assert_eq!(wait(journal.trim(&room, Sequence(5))), Ok(()));
+    assert_eq!(wait(journal.load(&room, 9)).map(|it| (it.records, it.last)), Ok((vec![], Sequence(5))));
     assert_eq!(wait(journal.append(&room, Sequence(5), vec![record(6)])), Ok(Sequence(6)));
-    assert_eq!(wait(journal.load(&room)), Ok(vec![record(6)]));
+    assert_eq!(records(journal, &room), vec![record(6)]);
+}
+
+fn never_trims_what_no_part_covers(journal: &impl Journal) {
+    let room = room("a");
+    assert_eq!(wait(journal.append(&room, Sequence(0), (1..=5).map(record).collect())), Ok(Sequence(5)));
+    assert_eq!(wait(journal.trim(&room, Sequence(4))), Ok(()));
+    assert_eq!(records(journal, &room).len(), 5);
+    assert_eq!(wait(journal.save(&room, vec![], Sequence(2))), Ok(()));
+    assert_eq!(wait(journal.trim(&room, Sequence(4))), Ok(()));
+    assert_eq!(records(journal, &room), vec![record(3), record(4), record(5)]);
+}
+
+fn reads_page_by_page(journal: &impl Journal) {
+    let room = room("a");
+    assert_eq!(wait(journal.read(&room, Sequence(0), 10, 1000)), Ok(Page::default()));
+    assert_eq!(wait(journal.append(&room, Sequence(0), (1..=9).map(record).collect())), Ok(Sequence(9)));
+    let page = |records: Vec<Record>| Ok(Page { records, oldest: Some(Sequence(1)), last: Sequence(9) });
+    assert_eq!(wait(journal.read(&room, Sequence(0), 2, 1000)), page(vec![record(1), record(2)]));
+    assert_eq!(wait(journal.read(&room, Sequence(7), 10, 1000)), page(vec![record(8), record(9)]));
+    assert_eq!(wait(journal.read(&room, Sequence(9), 10, 1000)), page(vec![]));
+    let two = record(1).bytes.len() * 2;
+    assert_eq!(wait(journal.read(&room, Sequence(3), 10, two)), page(vec![record(4), record(5)]), "as many as fit");
+    assert_eq!(wait(journal.read(&room, Sequence(3), 10, 1)), page(vec![record(4)]), "at least one");
 }
 
 fn keeps_rooms_apart(journal: &impl Journal) {
     assert_eq!(wait(journal.append(&room("a"), Sequence(0), vec![record(1)])), Ok(Sequence(1)));
     assert_eq!(wait(journal.append(&room("b"), Sequence(0), vec![record(2)])), Ok(Sequence(2)));
+    assert_eq!(wait(journal.save(&room("a"), vec![part("t", Some("a"))], Sequence(1))), Ok(()));
+    assert_eq!(wait(journal.save(&room("b"), vec![part("t", Some("b"))], Sequence(0))), Ok(()));
     assert_eq!(wait(journal.forget(&room("a"))), Ok(()));
-    assert_eq!(wait(journal.load(&room("a"))), Ok(vec![]));
-    assert_eq!(wait(journal.load(&room("b"))), Ok(vec![record(2)]));
+    assert_eq!(wait(journal.load(&room("a"), 9)), Ok(Loaded::default()));
+    let other =
+        Loaded { parts: vec![part("t", Some("b"))], records: vec![record(2)], last: Sequence(2), ..Loaded::default() };
+    assert_eq!(wait(journal.load(&room("b"), 9)), Ok(other));
     assert_eq!(
         wait(journal.append(&room("a"), Sequence(0), vec![record(1)])),
         Ok(Sequence(1)),
         "a forgotten room begins anew"
     );
+}
+
+fn names_its_rooms(journal: &impl Journal) {
+    assert_eq!(wait(journal.rooms(None, 10)), Ok(vec![]));
+    for name in ["b", "a", "a.b", "a-b"] {
+        assert_eq!(wait(journal.append(&room(name), Sequence(0), vec![record(1)])), Ok(Sequence(1)));
+    }
+    let names = |list: &[&str]| Ok(list.iter().map(|name| room(name)).collect::<Vec<_>>());
+    assert_eq!(wait(journal.rooms(None, 10)), names(&["a", "a-b", "a.b", "b"]));
+    assert_eq!(wait(journal.rooms(Some(&room("a")), 2)), names(&["a-b", "a.b"]));
+    assert_eq!(wait(journal.forget(&room("a-b"))), Ok(()));
+    assert_eq!(wait(journal.rooms(Some(&room("a")), 1)), names(&["a.b"]));
+}
+
+fn part(key: &str, bytes: Option<&'static str>) -> Part {
+    Part { key: key.to_owned(), bytes: bytes.map(|text| Bytes::from_static(text.as_bytes())) }
 }
 
 fn room(name: &str) -> RoomName {

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use chatroom_protocol::{RoomName, Sequence};
 
-use crate::{Journal, JournalError, Pending, Record};
+use crate::{Journal, JournalError, Loaded, Page, Part, Pending, Record};
 
-/// Keeps records in memory until they are trimmed.
+/// Keeps rooms in memory until they are forgotten.
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
     rooms: Mutex<BTreeMap<RoomName, Kept>>,
@@ -16,8 +18,17 @@ pub struct MemoryJournal {
 
 #[derive(Debug, Default)]
 struct Kept {
+    parts: BTreeMap<String, Bytes>,
+    covered: Sequence,
     last: Sequence,
     records: VecDeque<Record>,
+}
+
+impl Kept {
+    /// The place of the first record behind a sequence.
+    fn behind(&self, sequence: Sequence) -> usize {
+        self.records.partition_point(|record| record.sequence <= sequence)
+    }
 }
 
 impl MemoryJournal {
@@ -28,9 +39,18 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn load(&self, room: &RoomName) -> Pending<Vec<Record>> {
-        let records = self.rooms().get(room).map(|kept| kept.records.iter().cloned().collect()).unwrap_or_default();
-        Box::pin(ready(Ok(records)))
+    fn load(&self, room: &RoomName, before: usize) -> Pending<Loaded> {
+        let loaded = self.rooms().get(room).map(|kept| {
+            let from = kept.behind(kept.covered).saturating_sub(before);
+            let part = |(key, bytes): (&String, &Bytes)| Part { key: key.clone(), bytes: Some(bytes.clone()) };
+            Loaded {
+                parts: kept.parts.iter().map(part).collect(),
+                covered: kept.covered,
+                records: kept.records.range(from..).cloned().collect(),
+                last: kept.last,
+            }
+        });
+        Box::pin(ready(Ok(loaded.unwrap_or_default())))
     }
 
     fn append(&self, room: &RoomName, after: Sequence, records: Vec<Record>) -> Pending<Sequence> {
@@ -46,8 +66,39 @@ impl Journal for MemoryJournal {
         Box::pin(ready(result))
     }
 
+    fn read(&self, room: &RoomName, after: Sequence, count: usize, bytes: usize) -> Pending<Page> {
+        let page = self.rooms().get(room).map(|kept| {
+            let mut left = bytes;
+            let mut records = Vec::new();
+            for record in kept.records.range(kept.behind(after)..).take(count) {
+                let fits = record.bytes.len() <= left;
+                if !fits && !records.is_empty() {
+                    break;
+                }
+                left = left.saturating_sub(record.bytes.len());
+                records.push(record.clone());
+            }
+            Page { records, oldest: kept.records.front().map(|record| record.sequence), last: kept.last }
+        });
+        Box::pin(ready(Ok(page.unwrap_or_default())))
+    }
+
+    fn save(&self, room: &RoomName, parts: Vec<Part>, covered: Sequence) -> Pending<()> {
+        let mut rooms = self.rooms();
+        let kept = rooms.entry(room.clone()).or_default();
+        for Part { key, bytes } in parts {
+            match bytes {
+                Some(bytes) => drop(kept.parts.insert(key, bytes)),
+                None => drop(kept.parts.remove(&key)),
+            }
+        }
+        kept.covered = kept.covered.max(covered);
+        Box::pin(ready(Ok(())))
+    }
+
     fn trim(&self, room: &RoomName, through: Sequence) -> Pending<()> {
         if let Some(kept) = self.rooms().get_mut(room) {
+            let through = through.min(kept.covered);
             while kept.records.front().is_some_and(|record| record.sequence <= through) {
                 kept.records.pop_front();
             }
@@ -57,6 +108,17 @@ impl Journal for MemoryJournal {
 
     fn forget(&self, room: &RoomName) -> Pending<()> {
         self.rooms().remove(room);
+        Box::pin(ready(Ok(())))
+    }
+
+    fn rooms(&self, after: Option<&RoomName>, count: usize) -> Pending<Vec<RoomName>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rooms = MemoryJournal::rooms(self);
+        let names = rooms.range((from, Bound::Unbounded)).take(count).map(|(name, _)| name.clone()).collect();
+        Box::pin(ready(Ok(names)))
+    }
+
+    fn close(&self) -> Pending<()> {
         Box::pin(ready(Ok(())))
     }
 }

@@ -330,6 +330,8 @@ impl RoomTask {
                 through = sequence;
                 self.kept_bytes -= bytes;
             }
+            // A room in memory is its own snapshot.
+            tokio::spawn(self.journal.save(&self.name, Vec::new(), through));
             tokio::spawn(self.journal.trim(&self.name, through));
         }
         Ok(())
