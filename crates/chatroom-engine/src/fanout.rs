@@ -11,6 +11,7 @@ use chatroom_protocol::{Change, ClientId, Dialect, Frame, Sequence, ServerMessag
 use crate::action::{Answer, Author, Committed};
 use crate::effect::{Class, Delivery, Effect};
 use crate::input::ConnectionId;
+use crate::keep::Keeping;
 use crate::observe::Observe;
 use crate::room::Room;
 
@@ -104,10 +105,11 @@ impl Room {
         let journaled = topic.value.kind().is_journaled();
 
         let place = Place { sequence, previous: part.previous, by: author.client };
-        let v1 = (journaled || Subscribers::others(&subscribers.v1, author.connection))
+        let recorded = journaled && self.keeper.keeping == Keeping::Journal;
+        let v1 = (recorded || Subscribers::others(&subscribers.v1, author.connection))
             .then(|| self.encode_update(part, place));
-        if journaled && let Some(frame) = &v1 {
-            self.out.append(sequence, frame.payload());
+        if recorded && let Some(frame) = &v1 {
+            self.record(author, sequence, std::slice::from_ref(part), &answer, frame);
         }
         let echoes = author.connection.is_some() && author.dialect == Dialect::Seed;
         let seed =
@@ -137,9 +139,9 @@ impl Room {
             .filter(|index| !matches!(parts[*index].change, Change::Event(_) | Change::Presence(_)))
             .collect();
         let mut whole = None;
-        if !journaled.is_empty() {
+        if !journaled.is_empty() && self.keeper.keeping == Keeping::Journal {
             let frame = self.encode_action(action_id, sequence, author.client, parts, &journaled);
-            self.out.append(sequence, frame.payload());
+            self.record(author, sequence, parts, &answer, &frame);
             whole = (journaled == all).then_some(frame);
         }
         self.answer_author(author, sequence, None, &Delivery::reply().topics, answer);

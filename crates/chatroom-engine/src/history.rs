@@ -26,7 +26,7 @@ pub(crate) struct Kept {
     /// How it is told when it has several parts.
     pub(crate) action_id: Option<ChangeId>,
     pub(crate) parts: Vec<KeptPart>,
-    at: Time,
+    pub(crate) at: Time,
 }
 
 impl Kept {
@@ -64,6 +64,11 @@ impl Past {
     pub(crate) fn bytes_since(&self, base: Sequence) -> usize {
         let from = self.commits.partition_point(|(kept, _)| kept.sequence <= base);
         self.commits.range(from..).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Nothing is remembered up to that place.
+    pub(crate) fn begins_behind(&mut self, floor: Sequence) {
+        self.floor = floor;
     }
 
     fn oldest(&self) -> Option<Sequence> {
@@ -118,10 +123,14 @@ impl Room {
             .filter(kept)
             .map(|Committed { topic_name, id, change, previous, .. }| KeptPart { topic_name, id, change, previous })
             .collect();
-        if parts.is_empty() {
+        self.remember_kept(Kept { sequence, by, number, action_id, parts, at: self.now });
+    }
+
+    pub(crate) fn remember_kept(&mut self, kept: Kept) {
+        if kept.parts.is_empty() {
             return;
         }
-        let kept = Arc::new(Kept { sequence, by, number, action_id, parts, at: self.now });
+        let (sequence, kept) = (kept.sequence, Arc::new(kept));
         for (index, part) in kept.parts.iter().enumerate() {
             let again = kept.parts.iter().take(index).any(|other| other.topic_name == part.topic_name);
             let Some(topic) = self.topics.get_mut(&part.topic_name).filter(|_| !again) else {

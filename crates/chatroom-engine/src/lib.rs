@@ -15,10 +15,13 @@ pub mod input;
 mod action;
 mod fanout;
 mod history;
+mod keep;
 mod member;
 mod observe;
 mod outgoing;
 mod push;
+mod record;
+mod restore;
 mod resume;
 mod room;
 mod service;
@@ -31,8 +34,11 @@ mod view;
 pub use effect::{Class, Delivery, Effect};
 pub use fanout::Subscribers;
 pub use input::{ConnectionId, Input, Time};
+pub use keep::{Keeping, Snapshot};
 pub use observe::{
     Answered, CallFailure, Commit, CommittedChange, Observation, Observe, Proposed, Provision, Refused, Rules,
 };
+pub use record::Damaged;
+pub use restore::Image;
 pub use room::{Counts, NoAuthority, Room, RoomConfig, Tally};
 pub use view::{CallView, ClientView, ProviderView, ServiceView, TopicView, Touched};

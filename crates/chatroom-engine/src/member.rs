@@ -95,6 +95,12 @@ pub(crate) struct Member {
     /// The number of the last action that has its outcome.
     pub(crate) last: u64,
     pub(crate) turned: Option<Turned>,
+    /// Up to which number the client has taken in the outcomes, as far as it said.
+    pub(crate) acknowledged: u64,
+    /// The last number whose outcome is in the journal.
+    pub(crate) recorded: u64,
+    /// Whether the journal knows it.
+    pub(crate) is_known: bool,
     /// Accepted, and perhaps not known to the client.
     pub(crate) taken: VecDeque<Taken>,
     pub(crate) flights: HashMap<TopicName, Flight>,
@@ -114,12 +120,20 @@ impl Member {
             left_at: Time::default(),
             last: 0,
             turned: None,
+            acknowledged: 0,
+            recorded: 0,
+            is_known: false,
             taken: VecDeque::new(),
             flights: HashMap::new(),
             landed: 0,
             waits: false,
             backlog: VecDeque::new(),
         }
+    }
+
+    /// One that the journal knows; nobody is connected as it.
+    pub(crate) fn known(secret: Box<str>) -> Self {
+        Self { connection: None, is_known: true, ..Self::new(secret, ConnectionId(0)) }
     }
 
     /// The number that the next action must have.
@@ -129,6 +143,7 @@ impl Member {
 
     /// The client has taken in all outcomes up to this one.
     pub(crate) fn acknowledge(&mut self, number: u64) {
+        self.acknowledged = self.acknowledged.max(number);
         while self.taken.front().is_some_and(|taken| taken.number <= number) {
             self.taken.pop_front();
         }
@@ -202,9 +217,20 @@ impl Room {
         }
     }
 
+    /// Nobody is connected: all members may come back from now on.
+    pub(crate) fn leave_all(&mut self) {
+        self.members.by_id.values_mut().for_each(|member| (member.connection, member.left_at) = (None, self.now));
+        self.members.away = self.members.by_id.keys().map(|client| (self.now, *client)).collect();
+        while self.members.away.len() > self.config.limits.sessions_kept {
+            self.forget_oldest();
+        }
+    }
+
     fn forget_oldest(&mut self) {
-        if let Some((_, client)) = self.members.away.pop_first() {
-            self.members.by_id.remove(&client);
+        if let Some((_, client)) = self.members.away.pop_first()
+            && self.members.by_id.remove(&client).is_some_and(|member| member.is_known)
+        {
+            self.member_changed(client);
         }
     }
 

@@ -50,6 +50,11 @@ impl Room {
                 special.push((topic_name, topic_type));
                 continue;
             }
+            if self.is_buried(&topic_name, sequence) {
+                let reason = format!("the topic {topic_name} was deleted");
+                refused.push((topic_name, Refusal::new(Code::TopicDeleted, reason)));
+                continue;
+            }
             match self.attach(connection, &topic_name, topic_type) {
                 Ok(true) => self.due(&topic_name, sequence, &mut due),
                 Ok(false) => {}
@@ -93,6 +98,8 @@ impl Room {
         let Due { missed, told, whole, .. } = due;
         if let Some(member) = self.members.by_id.get_mut(&client) {
             member.acknowledge(acknowledged);
+            // It knows of outcomes that a restored room does not: of refusals, and of what is not kept.
+            member.last = member.last.max(acknowledged);
         }
         let member = self.members.by_id.get(&client);
         let mut own: BTreeMap<Sequence, Frame> =

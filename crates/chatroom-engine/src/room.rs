@@ -8,6 +8,7 @@ use chatroom_protocol::{ClientId, Code, Epoch, Limits, Refusal, RoomName, Sequen
 use crate::effect::Effect;
 use crate::history::Ages;
 use crate::input::{ConnectionId, Input, Time};
+use crate::keep::{Keeper, Keeping};
 use crate::member::Members;
 use crate::observe::{Observe, Rules};
 use crate::outgoing::Outgoing;
@@ -29,6 +30,8 @@ pub struct RoomConfig {
     pub limits: Arc<Limits>,
     /// What happens to changes whose authority was lost.
     pub no_authority: NoAuthority,
+    /// Whether a journal keeps its commits.
+    pub keeping: Keeping,
     /// How much the room tells of itself.
     pub observe: Observe,
     /// The embedding program's own rules.
@@ -110,6 +113,7 @@ pub struct Room {
     pub(crate) subscriptions: usize,
     pub(crate) members: Members,
     pub(crate) ages: Ages,
+    pub(crate) keeper: Keeper,
     /// Clients whose pushed actions have their turn again.
     pub(crate) unblocked: VecDeque<ClientId>,
     /// Where the order stood when a topic was deleted last.
@@ -127,6 +131,7 @@ impl Room {
     /// Makes an empty room.
     #[must_use]
     pub fn new(config: RoomConfig) -> Self {
+        let keeper = Keeper::new(config.keeping);
         Self {
             config: Arc::new(config),
             now: Time::default(),
@@ -148,6 +153,7 @@ impl Room {
             subscriptions: 0,
             members: Members::default(),
             ages: Ages::default(),
+            keeper,
             unblocked: VecDeque::new(),
             deleted_at: None,
             transforms_left: 0,

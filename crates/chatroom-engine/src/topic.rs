@@ -24,6 +24,8 @@ pub(crate) struct Topic {
     pub(crate) past: Past,
     /// Where the room stood when it was made: a client that knows less knows another topic.
     pub(crate) made: Sequence,
+    /// Whether the journal knows it.
+    pub(crate) recorded: bool,
     /// Its own name, in the form deliveries carry it.
     pub(crate) names: Arc<[TopicName]>,
 }
@@ -37,6 +39,7 @@ impl Topic {
             subscribers: Arc::default(),
             past: Past::default(),
             made,
+            recorded: false,
             names: Arc::new([name]),
         }
     }
@@ -182,6 +185,7 @@ impl Room {
         };
         self.weight = self.weight.saturating_sub(topic.weight);
         self.forget_past(&topic.past);
+        self.bury(name, topic.recorded);
         self.deleted_at = Some(self.sequence);
         let refusal = Refusal::new(Code::TopicDeleted, format!("the topic {name} was deleted"));
         for connection in topic.subscribers.all() {

@@ -10,7 +10,7 @@ use crate::code::{Code, Refusal};
 use crate::limits::{MAX_ID_BYTES, MAX_INTEGER};
 
 /// A client of a room: 1, 2, 3 ... in the order of their arrival, never reused in that room. 0 is the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ClientId(pub u64);
 

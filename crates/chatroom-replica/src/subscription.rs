@@ -188,18 +188,16 @@ impl Replica {
         if known {
             self.history.forget(name);
         }
+        let mirror = self.mirrors.get_mut(name).filter(|mirror| !resuming && before != mirror.value);
+        if let Some(mirror) = mirror {
+            if kind != TopicType::Event {
+                let meta = mirror.meta(ClientId::SERVER, false, Cause::Snapshot);
+                mirror.tell_replaced(before, Vec::new(), meta);
+            }
+            self.notes.push(Note::Stepped(name.clone()));
+        }
+        // What is taken back is taken from the new value.
         self.lose(&lost);
-        let Some(mirror) = self.mirrors.get_mut(name).filter(|_| !resuming) else {
-            return;
-        };
-        if before == mirror.value {
-            return;
-        }
-        if kind != TopicType::Event {
-            let meta = mirror.meta(ClientId::SERVER, false, Cause::Snapshot);
-            mirror.tell_replaced(before, Vec::new(), meta);
-        }
-        self.notes.push(Note::Stepped(name.clone()));
     }
 
     /// The server refused a subscription, or ended one.

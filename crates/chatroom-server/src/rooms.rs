@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chatroom_engine::{ConnectionId, Counts, Observe, RoomConfig};
+use chatroom_engine::{ConnectionId, Counts, Keeping, Observe, RoomConfig};
 use chatroom_journal::Journal;
 use chatroom_protocol::{ClientId, Code, Dialect, Epoch, Refusal, RoomName, TopicName};
 use tokio::sync::{mpsc, oneshot};
@@ -142,6 +142,7 @@ impl Rooms {
             epoch: Epoch(next_epoch.fetch_add(1, Ordering::Relaxed)),
             limits: config.limits.clone(),
             no_authority: config.no_authority,
+            keeping: Keeping::Journal,
             observe,
             rules: hooks.rules.clone(),
         };

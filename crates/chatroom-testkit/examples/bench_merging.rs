@@ -12,7 +12,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chatroom_engine::{ConnectionId, Effect, Input, NoAuthority, Observe, Room, RoomConfig, Time};
+use chatroom_engine::{ConnectionId, Effect, Input, Keeping, NoAuthority, Observe, Room, RoomConfig, Time};
 use chatroom_protocol::change::{Component, DictChange, ListChange, StringChange};
 use chatroom_protocol::{Change, Dialect, Epoch, Frame, Limits, RoomName, TopicName, TopicType, TopicValue};
 use chatroom_replica::Outcome;
@@ -46,6 +46,7 @@ impl World {
             epoch: Epoch(1),
             limits: Arc::new(Limits::default()),
             no_authority: NoAuthority::Reject,
+            keeping: Keeping::Memory,
             observe: Observe::default(),
             rules: None,
         });

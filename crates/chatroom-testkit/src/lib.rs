@@ -3,6 +3,7 @@
 
 pub mod fuzz;
 pub mod generate;
+pub mod kept;
 pub mod matching;
 pub mod peer;
 pub mod replica;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use chatroom_engine::{
-    ConnectionId, Effect, Input, NoAuthority, Observation, Observe, Proposed, Room, RoomConfig, Rules, Time,
+    ConnectionId, Effect, Input, Keeping, NoAuthority, Observation, Observe, Proposed, Room, RoomConfig, Rules, Time,
 };
 use chatroom_protocol::{
     Change, Dialect, Epoch, Frame, Limits, RoomName, Sequence, TopicName, TopicType, TopicValue, json,
@@ -18,6 +18,7 @@ use chatroom_protocol::{
 use chatroom_replica::{ActionId, Direction, Outcome, Status};
 
 use crate::generate::{self, MERGING};
+use crate::kept::Kept;
 use crate::replica::Mirrored;
 use crate::seed::Seed;
 
@@ -80,6 +81,9 @@ struct Node {
 #[derive(Debug)]
 pub struct Simulation {
     room: Room,
+    config: RoomConfig,
+    /// What of the room survives a crash.
+    kept: Kept,
     now: Time,
     nodes: Vec<Node>,
     next_connection: u64,
@@ -112,6 +116,8 @@ pub struct Done {
     pub undos: u64,
     /// Connections broken.
     pub breaks: u64,
+    /// Rooms lost and restored.
+    pub crashes: u64,
     /// Messages delivered.
     pub messages: u64,
 }
@@ -124,6 +130,7 @@ impl std::ops::AddAssign for Done {
         self.joined += other.joined;
         self.undos += other.undos;
         self.breaks += other.breaks;
+        self.crashes += other.crashes;
         self.messages += other.messages;
     }
 }
@@ -157,17 +164,20 @@ impl Simulation {
             history_ms: if plan.history_commits < 100 { 0 } else { 60_000 },
             ..Limits::default()
         };
-        let room = Room::new(RoomConfig {
+        let config = RoomConfig {
             name: RoomName::main(),
             epoch: Epoch(1),
             limits: Arc::new(limits),
             no_authority: NoAuthority::Reject,
+            keeping: Keeping::Journal,
             observe: Observe::Commits,
             rules: Some(rules(plan.refused_percent, plan.altered_percent)),
-        });
+        };
         let names = plan.kinds.iter().map(|kind| (TopicName::parse(kind.name()).expect("a name"), *kind)).collect();
         let mut simulation = Self {
-            room,
+            room: Room::new(config.clone()),
+            config,
+            kept: Kept::default(),
             now: Time(1_000_000),
             nodes: Vec::new(),
             next_connection: 0,
@@ -258,6 +268,11 @@ impl Simulation {
                 } else {
                     Ok(())
                 }
+            }
+            95 if self.plan.breaks && self.seed.percent(50) => self.crash(),
+            96 if self.seed.percent(50) => {
+                self.save();
+                Ok(())
             }
             95..=97 => {
                 let away = self.nodes.iter().position(|node| node.connection.is_none());
@@ -397,6 +412,46 @@ impl Simulation {
         self.look(at)
     }
 
+    /// Some of what changed is saved, and records that are not needed any more go.
+    fn save(&mut self) {
+        let bytes = 1 + self.seed.below(400);
+        if let Some(snapshot) = self.room.snapshot(bytes) {
+            self.note(|| format!("parts are saved up to {}", snapshot.covered.0));
+            self.kept.save(snapshot);
+        }
+        if self.seed.percent(50) {
+            let left = self.seed.below(8);
+            self.kept.trim(left);
+        }
+    }
+
+    /// The room's process dies, and another one goes on with what was kept.
+    fn crash(&mut self) -> Result<(), String> {
+        self.done.crashes += 1;
+        self.note(|| "the room crashes".to_owned());
+        for node in &mut self.nodes {
+            node.up.clear();
+            if node.connection.take().is_some() {
+                // What was sent may have arrived.
+                let arrives = self.seed.below(node.down.len() + 1);
+                for text in node.down.drain(..).take(arrives) {
+                    node.mirrored.receive(&text).map_err(|refusal| format!("{text}: {refusal}"))?;
+                }
+                node.mirrored.disconnect();
+            }
+        }
+        (0..self.nodes.len()).try_for_each(|at| self.look(at))?;
+        self.now = self.now.after_ms(1);
+        self.room = self.kept.restore(self.config.clone(), self.now).map_err(|damage| damage.to_string())?;
+        for (name, _) in self.names.iter().filter(|(_, kind)| !kind.is_journaled()) {
+            if let Some(value) = self.shadow.get_mut(name) {
+                *value = TopicValue::zero(value.kind());
+                self.truth.entry(name.clone()).or_default().insert(self.room.sequence(), canonical(value));
+            }
+        }
+        Ok(())
+    }
+
     fn deliver_up(&mut self, at: usize) -> Result<(), String> {
         let node = &mut self.nodes[at];
         if let (Some(connection), Some(text)) = (node.connection, node.up.pop_front()) {
@@ -442,7 +497,10 @@ impl Simulation {
                     }
                 }
             }
-            Effect::Append { sequence, .. } => return Some(sequence),
+            Effect::Append { sequence, record } => {
+                self.kept.append(sequence, record);
+                return Some(sequence);
+            }
             Effect::Close { connection, .. } => {
                 if let Some(node) = self.nodes.iter_mut().find(|node| node.connection == Some(connection)) {
                     node.connection = None;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use chatroom_engine::{ConnectionId, Effect, Input, NoAuthority, Observe, Room, RoomConfig, Time};
+use chatroom_engine::{ConnectionId, Effect, Input, Keeping, NoAuthority, Observe, Room, RoomConfig, Time};
 use chatroom_protocol::{Dialect, Epoch, Limits, Refusal, RoomName};
 use serde_json::{Value, json};
 
@@ -42,6 +42,7 @@ impl World {
             epoch: Epoch(1),
             limits: Arc::new(limits),
             no_authority,
+            keeping: Keeping::Journal,
             observe: Observe::Nothing,
             rules: None,
         };
