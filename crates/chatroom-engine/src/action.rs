@@ -261,7 +261,8 @@ impl Room {
             return Err(Failure { part: 0, topic_name: Some(name), refusal });
         }
         for (index, part) in action.parts.iter().enumerate() {
-            let done = self.apply_behind(action, index, part, &mut applied);
+            let done = self.refuses(&part.topic_name);
+            let done = done.and_then(|()| self.apply_behind(action, index, part, &mut applied));
             if let Err(refusal) = done {
                 self.take_back(action, applied);
                 return Err(Failure { part: index, topic_name: None, refusal });

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use chatroom_protocol::{Change, ClientId, Epoch, Frame, Sequence, TopicName, TopicType};
+use chatroom_protocol::{Change, ClientId, Epoch, Frame, Refusal, Sequence, TopicName, TopicType};
 
 use crate::action::{Answer, Author, Committed};
 use crate::input::Time;
@@ -60,6 +60,8 @@ pub(crate) struct Keeper {
     /// In the order of the first commit that is not saved.
     order: VecDeque<(Sequence, Unsaved)>,
     waiting: BTreeSet<Unsaved>,
+    /// Why changes are refused now.
+    refusing: Option<Refusal>,
     /// Topics that were deleted, so that nobody who held one brings it back.
     pub(crate) tombstones: BTreeMap<TopicName, (Sequence, Time)>,
 }
@@ -195,6 +197,27 @@ impl Room {
     pub(crate) fn member_changed(&mut self, client: ClientId) {
         let at = self.keeper.recorded;
         self.keeper.changed(Unsaved::Member(client), at);
+    }
+
+    /// Refuses every change that a journal would have to keep, from now on; `None` takes them again.
+    pub fn refuse_changes(&mut self, why: Option<Refusal>) {
+        self.keeper.refusing = why;
+    }
+
+    /// Why a change of a topic cannot be taken now.
+    pub(crate) fn refuses(&self, name: &TopicName) -> Result<(), Refusal> {
+        match &self.keeper.refusing {
+            Some(why) if self.topics.get(name).is_some_and(|topic| topic.value.kind().is_journaled()) => {
+                Err(why.clone())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether somebody may still have to be told that a topic was deleted.
+    #[must_use]
+    pub fn remembers_deletions(&self) -> bool {
+        !self.keeper.tombstones.is_empty()
     }
 
     /// Whether something changed since it was saved.

@@ -180,6 +180,7 @@ impl Room {
 
     /// Deletes a topic and tells its subscribers.
     pub(crate) fn delete_topic(&mut self, name: &TopicName) -> Result<(), Refusal> {
+        self.refuses(name)?;
         let Some(topic) = self.topics.remove(name) else {
             return Err(Refusal::new(Code::UnknownTopic, format!("there is no topic {name}")));
         };

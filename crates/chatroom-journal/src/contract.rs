@@ -65,7 +65,10 @@ fn begins_when_it_is_called(journal: &impl Journal) {
 fn keeps_parts_and_what_they_cover(journal: &impl Journal) {
     let room = room("a");
     assert_eq!(wait(journal.append(&room, Sequence(0), (1..=5).map(record).collect())), Ok(Sequence(5)));
-    assert_eq!(wait(journal.save(&room, vec![part("t/b", Some("1")), part("t/a", Some("2"))], Sequence(3))), Ok(()));
+    assert_eq!(
+        wait(journal.save(&room, vec![part("t/b", Some("1")), part("t/a", Some("2"))], Sequence(3), Sequence(5))),
+        Ok(())
+    );
     let loaded = Loaded {
         parts: vec![part("t/a", Some("2")), part("t/b", Some("1"))],
         covered: Sequence(3),
@@ -75,7 +78,10 @@ fn keeps_parts_and_what_they_cover(journal: &impl Journal) {
     assert_eq!(wait(journal.load(&room, 0)), Ok(loaded.clone()));
     let records = vec![record(2), record(3), record(4), record(5)];
     assert_eq!(wait(journal.load(&room, 2)), Ok(Loaded { records, ..loaded }));
-    assert_eq!(wait(journal.save(&room, vec![part("t/b", None), part("c", Some(""))], Sequence(5))), Ok(()));
+    assert_eq!(
+        wait(journal.save(&room, vec![part("t/b", None), part("c", Some(""))], Sequence(5), Sequence(5))),
+        Ok(())
+    );
     let loaded = Loaded {
         parts: vec![part("c", Some("")), part("t/a", Some("2"))],
         covered: Sequence(5),
@@ -83,14 +89,20 @@ fn keeps_parts_and_what_they_cover(journal: &impl Journal) {
         last: Sequence(5),
     };
     assert_eq!(wait(journal.load(&room, 0)), Ok(loaded));
-    assert_eq!(wait(journal.save(&room, vec![], Sequence(2))), Ok(()));
+    assert_eq!(wait(journal.save(&room, vec![], Sequence(2), Sequence(2))), Ok(()));
     assert_eq!(wait(journal.load(&room, 0)).map(|it| it.covered), Ok(Sequence(5)), "what is covered stays so");
+    assert_eq!(
+        wait(journal.save(&room, vec![part("c", Some("6"))], Sequence(5), Sequence(6))),
+        Err(JournalError::Conflict { expected: Sequence(6), found: Sequence(5) }),
+        "parts with a commit that is not kept"
+    );
+    assert_eq!(wait(journal.load(&room, 0)).map(|it| it.parts[0].clone()), Ok(part("c", Some(""))));
 }
 
 fn trims_and_still_knows_where_it_stands(journal: &impl Journal) {
     let room = room("a");
     assert_eq!(wait(journal.append(&room, Sequence(0), (1..=5).map(record).collect())), Ok(Sequence(5)));
-    assert_eq!(wait(journal.save(&room, vec![part("t", Some("x"))], Sequence(5))), Ok(()));
+    assert_eq!(wait(journal.save(&room, vec![part("t", Some("x"))], Sequence(5), Sequence(5))), Ok(()));
     assert_eq!(wait(journal.trim(&room, Sequence(3))), Ok(()));
     assert_eq!(records(journal, &room), vec![record(4), record(5)]);
     assert_eq!(wait(journal.trim(&room, Sequence(5))), Ok(()));
@@ -104,7 +116,7 @@ fn never_trims_what_no_part_covers(journal: &impl Journal) {
     assert_eq!(wait(journal.append(&room, Sequence(0), (1..=5).map(record).collect())), Ok(Sequence(5)));
     assert_eq!(wait(journal.trim(&room, Sequence(4))), Ok(()));
     assert_eq!(records(journal, &room).len(), 5);
-    assert_eq!(wait(journal.save(&room, vec![], Sequence(2))), Ok(()));
+    assert_eq!(wait(journal.save(&room, vec![], Sequence(2), Sequence(2))), Ok(()));
     assert_eq!(wait(journal.trim(&room, Sequence(4))), Ok(()));
     assert_eq!(records(journal, &room), vec![record(3), record(4), record(5)]);
 }
@@ -125,8 +137,8 @@ fn reads_page_by_page(journal: &impl Journal) {
 fn keeps_rooms_apart(journal: &impl Journal) {
     assert_eq!(wait(journal.append(&room("a"), Sequence(0), vec![record(1)])), Ok(Sequence(1)));
     assert_eq!(wait(journal.append(&room("b"), Sequence(0), vec![record(2)])), Ok(Sequence(2)));
-    assert_eq!(wait(journal.save(&room("a"), vec![part("t", Some("a"))], Sequence(1))), Ok(()));
-    assert_eq!(wait(journal.save(&room("b"), vec![part("t", Some("b"))], Sequence(0))), Ok(()));
+    assert_eq!(wait(journal.save(&room("a"), vec![part("t", Some("a"))], Sequence(1), Sequence(1))), Ok(()));
+    assert_eq!(wait(journal.save(&room("b"), vec![part("t", Some("b"))], Sequence(0), Sequence(0))), Ok(()));
     assert_eq!(wait(journal.forget(&room("a"))), Ok(()));
     assert_eq!(wait(journal.load(&room("a"), 9)), Ok(Loaded::default()));
     let other =

@@ -6,14 +6,17 @@
 //! with [`Journal`]; [`memory`] is the smallest one; [`contract`] is what the author of another runs.
 
 pub mod contract;
+pub mod disk;
 pub mod memory;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
 use chatroom_protocol::{RoomName, Sequence};
 
+pub use disk::{DiskConfig, DiskJournal, Durability, OpenError};
 pub use memory::MemoryJournal;
 
 /// A commit as a journal keeps it.
@@ -98,7 +101,7 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, JournalError>> + Sen
 ///
 /// A function begins its work when it is called, not when its future is polled, and works of one room
 /// take effect in the order of the calls. A future that is dropped does not take its work back.
-pub trait Journal: Send + Sync + 'static {
+pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// A room as it is kept: its parts, the records behind them and up to `before` records more.
     fn load(&self, room: &RoomName, before: usize) -> Pending<Loaded>;
 
@@ -114,7 +117,11 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Keeps these parts, together with those that were kept before under other keys, all or nothing.
     /// From then on all commits up to `covered` are in the parts.
-    fn save(&self, room: &RoomName, parts: Vec<Part>, covered: Sequence) -> Pending<()>;
+    ///
+    /// The parts may have commits up to `at`. Fails with [`JournalError::Conflict`] if the room's last
+    /// record is one before: an append that came first has failed, and the parts would show what never
+    /// was.
+    fn save(&self, room: &RoomName, parts: Vec<Part>, covered: Sequence, at: Sequence) -> Pending<()>;
 
     /// Allows the journal to drop the records up to and with `through`, but none that the parts do not
     /// cover. Where the room stands is kept.

@@ -83,9 +83,12 @@ impl Journal for MemoryJournal {
         Box::pin(ready(Ok(page.unwrap_or_default())))
     }
 
-    fn save(&self, room: &RoomName, parts: Vec<Part>, covered: Sequence) -> Pending<()> {
+    fn save(&self, room: &RoomName, parts: Vec<Part>, covered: Sequence, at: Sequence) -> Pending<()> {
         let mut rooms = self.rooms();
         let kept = rooms.entry(room.clone()).or_default();
+        if kept.last < at {
+            return Box::pin(ready(Err(JournalError::Conflict { expected: at, found: kept.last })));
+        }
         for Part { key, bytes } in parts {
             match bytes {
                 Some(bytes) => drop(kept.parts.insert(key, bytes)),

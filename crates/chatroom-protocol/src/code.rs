@@ -49,6 +49,7 @@ codes! {
     HeartbeatMissed = 108, "heartbeat_missed", "nothing arrived for two heartbeats";
     NoAuthority = 109, "no_authority", "the topic's authority was lost";
     ConnectionLost = 110, "connection_lost", "the connection was lost before the outcome was known (said by client libraries), or is cut on purpose (by the debugger or a test)";
+    StorageFull = 111, "storage_full", "the server has no room to keep changes; it takes them again when it has";
     Malformed = 200, "malformed", "not JSON, or not of the message's shape";
     UnknownMessage = 201, "unknown_message", "no client may send a message of this type";
     BadName = 202, "bad_name", "a name that is empty, too long or has characters that names may not have";

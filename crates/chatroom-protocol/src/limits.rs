@@ -60,6 +60,7 @@ limits! {
     transform_steps: usize = 200_000, "how often changes are moved behind each other for one push";
     session_ttl_ms: u64 = 86_400_000, "how long a client may come back as who it was";
     sessions_kept: usize = 10_000, "sessions of a room that wait for their client";
+    room_idle_ms: u64 = 30_000, "how long a room that is kept on disk stays in memory without clients";
     room_bytes: usize = 1 << 30, "all values of a room, as JSON text";
     rooms: usize = 100_000, "rooms of the server";
     clients_per_room: usize = 100_000, "clients of a room";

@@ -6,21 +6,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chatroom_engine::{Commit, NoAuthority, Proposed, Rules};
+use chatroom_journal::Journal;
 use chatroom_protocol::{Change, Limits, Refusal, RoomName, ServiceName, TopicName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{Config, DebuggerConfig};
+use crate::config::{Config, DebuggerConfig, Keep};
 use crate::origin::AllowedOrigins;
 use crate::server::Server;
 use crate::service::{Call, ServiceError, Services};
 
 /// What an embedding program adds to the rooms.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Hooks {
     pub(crate) services: Arc<Services>,
     pub(crate) rules: Option<Rules>,
     pub(crate) on_commit: Option<OnCommit>,
+    pub(crate) journal: Option<Arc<dyn Journal>>,
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
 }
 
 /// A hook that is told of every commit.
@@ -64,6 +72,7 @@ pub struct Builder {
     services: Services,
     validators: Vec<(Pattern, Validator)>,
     on_commit: Option<OnCommit>,
+    journal: Option<Arc<dyn Journal>>,
     problem: Option<Refusal>,
 }
 
@@ -126,6 +135,20 @@ impl Builder {
     #[must_use]
     pub fn debugger(mut self, debugger: DebuggerConfig) -> Self {
         self.config.debugger = Some(debugger);
+        self
+    }
+
+    /// Keeps the rooms in a journal, so that they outlive the server. Without one they are in memory.
+    #[must_use]
+    pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// How much of the past the journal keeps.
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.config.keep = keep;
         self
     }
 
@@ -224,7 +247,8 @@ impl Builder {
                 catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| Err("the validator failed".into()))
             })
         });
-        let hooks = Hooks { services: Arc::new(self.services), rules, on_commit: self.on_commit };
+        let hooks =
+            Hooks { services: Arc::new(self.services), rules, on_commit: self.on_commit, journal: self.journal };
         Ok(Server::with_hooks(self.config, hooks))
     }
 

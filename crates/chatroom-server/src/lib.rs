@@ -23,6 +23,7 @@ mod fault;
 mod handshake;
 mod host;
 mod http;
+mod ledger;
 mod listener;
 mod metrics;
 mod origin;
@@ -36,8 +37,9 @@ mod websocket;
 
 pub use builder::Builder;
 pub use chatroom_engine::{Commit, CommittedChange, Counts, NoAuthority, Proposed};
+pub use chatroom_journal as journal;
 pub use chatroom_protocol as protocol;
-pub use config::{Config, DebuggerConfig};
+pub use config::{Config, DebuggerConfig, Keep};
 pub use fault::Fault;
 pub use origin::{AllowedOrigins, BadOrigin};
 pub use server::Server;

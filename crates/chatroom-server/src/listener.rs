@@ -71,6 +71,7 @@ pub(crate) async fn close(shared: &Shared) {
     if tokio::time::timeout(FAREWELL, shared.alive.all_gone()).await.is_err() {
         tracing::warn!("some connections did not take their goodbye in time");
     }
+    shared.rooms.close().await;
 }
 
 /// How many connections there are, so that a shutdown can wait for their end.
@@ -93,7 +94,7 @@ impl Alive {
         Living(self.0.clone())
     }
 
-    async fn all_gone(&self) {
+    pub(crate) async fn all_gone(&self) {
         // The sender is here, so this cannot fail.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }

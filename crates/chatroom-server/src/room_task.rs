@@ -7,29 +7,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chatroom_engine::{ConnectionId, Counts, Delivery, Effect, Input, Observation, Room, RoomConfig, Tally, Time};
-use chatroom_journal::{Journal, JournalError, Pending, Record};
+use chatroom_journal::{Journal, Record};
 use chatroom_protocol::reply::goodbye;
-use chatroom_protocol::{ClientId, Code, Dialect, Frame, Refusal, RoomName, Sequence};
+use chatroom_protocol::{ClientId, Code, Dialect, Frame, Refusal, RoomName};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::builder::OnCommit;
 use crate::clock::Clock;
+use crate::config::Keep;
 use crate::debugger::{Feed, Sight};
 use crate::fault::{Fault, Faults};
 use crate::host::{Ask, HOST, Host, Undone};
+use crate::ledger::{Ledger, Lost, Turn};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::rooms::{Rooms, Told};
 
 /// How many inputs are handled before the journal is given what they committed.
 const BATCH: usize = 256;
-/// How many records a journal in memory keeps of a room.
-const RECORDS_KEPT: usize = 1_000;
-/// And no more than so many bytes of them.
-const RECORD_BYTES_KEPT: usize = 1 << 20;
 /// How long an empty room stays, so that a client that comes back at once finds it.
 const EMPTY_FOR: Duration = Duration::from_secs(1);
+/// How long those who are on the way to a room that cannot be opened are told so before it is tried
+/// again.
+const CLOSED_FOR: Duration = Duration::from_millis(200);
 
 /// What takes part in a room besides its clients.
 pub(crate) struct Part {
@@ -46,11 +47,30 @@ pub(crate) struct Member {
     pub(crate) address: Option<SocketAddr>,
 }
 
+/// Where a room's commits are kept, and how long.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) keep: Keep,
+}
+
+/// Why a room is not served any more.
+enum End {
+    /// Nobody needs it.
+    Left,
+    /// Its journal failed; it may be opened again.
+    Lost(Lost),
+}
+
 pub(crate) struct RoomTask {
     name: RoomName,
+    config: RoomConfig,
     room: Room,
     clock: Clock,
-    journal: Arc<dyn Journal>,
+    store: Option<Store>,
+    ledger: Option<Ledger>,
+    /// Whether the server ends.
+    ending: bool,
     metrics: Arc<Metrics>,
     host: Option<Host>,
     feed: Option<Box<Feed>>,
@@ -59,13 +79,6 @@ pub(crate) struct RoomTask {
     /// For client 0; what it answers may cause more.
     to_host: VecDeque<Bytes>,
     effects: Vec<Effect>,
-    /// Committed, and not yet given to the journal.
-    records: Vec<Record>,
-    /// Where the journal stands, and what it is doing.
-    appended: Sequence,
-    appending: Option<Pending<Sequence>>,
-    kept: VecDeque<(Sequence, usize)>,
-    kept_bytes: usize,
     wake_at: Option<Time>,
     empty_since: Option<Instant>,
     counted: (Tally, Counts),
@@ -76,7 +89,7 @@ impl RoomTask {
         config: RoomConfig,
         part: Part,
         clock: Clock,
-        journal: Arc<dyn Journal>,
+        store: Option<Store>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -85,17 +98,15 @@ impl RoomTask {
             on_commit: part.on_commit,
             to_host: VecDeque::new(),
             name: config.name.clone(),
-            room: Room::new(config),
+            room: Room::new(config.clone()),
+            config,
             clock,
-            journal,
+            store,
+            ledger: None,
+            ending: false,
             metrics,
             members: HashMap::new(),
             effects: Vec::new(),
-            records: Vec::new(),
-            appended: Sequence::default(),
-            appending: None,
-            kept: VecDeque::new(),
-            kept_bytes: 0,
             wake_at: None,
             empty_since: None,
             counted: (Tally::default(), Counts::default()),
@@ -105,8 +116,41 @@ impl RoomTask {
     #[tracing::instrument(name = "room", skip_all, fields(room = %self.name))]
     pub(crate) async fn run(mut self, mut told: mpsc::Receiver<Told>, rooms: Rooms) {
         self.metrics.rooms.inc();
-        tracing::debug!("room opened");
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut full = None;
+        loop {
+            if let Err(lost) = self.open(full.take()).await {
+                self.turn_away(&lost, &mut told, &rooms).await;
+                break;
+            }
+            match self.serve(&mut told, &rooms).await {
+                End::Left => break,
+                End::Lost(lost) => {
+                    tracing::error!(%lost, "the room is loaded again");
+                    let refusal = refusal_of(&lost);
+                    self.expel_all(&refusal);
+                    if let Lost::Full(_) = lost {
+                        full = Some(refusal);
+                    }
+                }
+            }
+        }
+        self.metrics.add_counts(self.counted.1, Counts::default());
+        self.metrics.rooms.dec();
+        tracing::debug!("room closed");
+    }
+
+    /// Makes the room as it was kept. A journal that had no room for changes takes none until it has.
+    async fn open(&mut self, full: Option<Refusal>) -> Result<(), Lost> {
+        if let Some(Store { journal, keep }) = self.store.clone() {
+            let (room, mut ledger) = Ledger::load(journal, keep, self.config.clone(), self.clock.now()).await?;
+            self.room = room;
+            if full.is_some() {
+                ledger.probe();
+            }
+            self.room.refuse_changes(full);
+            self.ledger = Some(ledger);
+        }
+        self.wake_at = None;
         if let Some(host) = &self.host {
             let registrations = host.registrations();
             self.handle(Input::Hosted { connection: HOST });
@@ -114,22 +158,25 @@ impl RoomTask {
                 self.handle(Input::Received { connection: HOST, message });
             }
         }
+        tracing::debug!("room opened");
+        Ok(())
+    }
+
+    async fn serve(&mut self, told: &mut mpsc::Receiver<Told>, rooms: &Rooms) -> End {
+        let mut batch = Vec::with_capacity(BATCH);
         loop {
             let wake_at = self.wake_at.map(|time| self.clock.instant(time));
             let flush_at = self.feed.as_ref().map(|feed| feed.due());
-            let leave_at = self.empty_since.map(|since| since + EMPTY_FOR);
+            let leave_at = self.empty_since.map(|since| since + self.stays_for());
             tokio::select! {
                 biased;
-                done = wait_append(&mut self.appending) => {
-                    if let Err(error) = self.appended(done) {
-                        tracing::error!(%error, "the journal failed; the room closes");
-                        self.expel_all();
-                        break;
-                    }
-                }
+                turn = turn(&mut self.ledger) => match turn {
+                    Ok(turn) => self.turned(&turn),
+                    Err(lost) => return End::Lost(lost),
+                },
                 count = told.recv_many(&mut batch, BATCH) => {
                     if count == 0 {
-                        break;
+                        return End::Left;
                     }
                     for item in batch.drain(..) {
                         self.tell(item);
@@ -140,25 +187,101 @@ impl RoomTask {
                 }
                 () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => {}
                 () = sleep_until(leave_at.unwrap_or_else(Instant::now)), if leave_at.is_some() => {
-                    if rooms.leave(&self.name, &told) {
-                        break;
+                    if let Err(lost) = self.settle().await {
+                        return End::Lost(lost);
+                    }
+                    if self.leave(told, rooms) {
+                        return End::Left;
                     }
                     self.empty_since = Some(Instant::now());
                 }
             }
-            self.append();
+            if let Some(ledger) = &mut self.ledger {
+                ledger.go_on(&mut self.room, self.clock.now());
+            }
             self.count();
             self.flush();
-            self.empty_since = match self.room.is_empty() {
+            if self.ending {
+                if let Err(lost) = self.settle().await {
+                    tracing::error!(%lost, "the room could not be saved; its records are read when it is loaded");
+                }
+                rooms.remove(&self.name);
+                return End::Left;
+            }
+            self.empty_since = match self.is_unused() {
                 true => self.empty_since.or_else(|| Some(Instant::now())),
                 false => None,
             };
         }
-        self.metrics.add_counts(self.counted.1, Counts::default());
-        self.metrics.rooms.dec();
-        // A journal that cannot forget now may do so when the room begins anew.
-        let _ = self.journal.forget(&self.name).await;
-        tracing::debug!("room closed");
+    }
+
+    /// Whether the room could leave memory.
+    fn is_unused(&self) -> bool {
+        match &self.ledger {
+            Some(_) => self.room.counts().clients == 0,
+            None => self.room.is_empty(),
+        }
+    }
+
+    fn stays_for(&self) -> Duration {
+        match self.room.is_empty() {
+            true => EMPTY_FOR,
+            false => Duration::from_millis(self.config.limits.room_idle_ms),
+        }
+    }
+
+    fn turned(&mut self, turn: &Turn) {
+        match turn {
+            Turn::Appended(sequence) => self.handle(Input::Appended { sequence: *sequence }),
+            Turn::Writable => {
+                tracing::info!("the journal has room again; the room takes changes");
+                self.room.refuse_changes(None);
+            }
+            Turn::Look => {}
+        }
+    }
+
+    /// Sees that everything is saved, so that the room need not replay it when it is loaded.
+    async fn settle(&mut self) -> Result<(), Lost> {
+        if self.ledger.is_none() {
+            return Ok(());
+        }
+        self.room.prepare_to_leave();
+        loop {
+            let Some(ledger) = &mut self.ledger else { return Ok(()) };
+            ledger.save_all(&self.room);
+            ledger.go_on(&mut self.room, self.clock.now());
+            if ledger.is_at_rest(&self.room) {
+                return Ok(());
+            }
+            let turn = ledger.turn().await?;
+            self.turned(&turn);
+        }
+    }
+
+    fn leave(&self, told: &mpsc::Receiver<Told>, rooms: &Rooms) -> bool {
+        let nothing = self.room.is_empty() && !self.room.remembers_deletions();
+        let forget = || {
+            if let Some(ledger) = self.ledger.as_ref().filter(|_| nothing) {
+                ledger.forget();
+            }
+        };
+        rooms.leave(&self.name, told, forget)
+    }
+
+    /// Tells all who are on the way that the room cannot be opened.
+    async fn turn_away(&mut self, lost: &Lost, told: &mut mpsc::Receiver<Told>, rooms: &Rooms) {
+        tracing::error!(%lost, "the room cannot be opened");
+        let refusal = refusal_of(lost);
+        loop {
+            match tokio::time::timeout(CLOSED_FOR, told.recv()).await {
+                Ok(Some(Told::Opened { dialect, outbox, .. })) => farewell(&outbox, dialect, &refusal),
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(_) if rooms.leave(&self.name, told, || {}) => return,
+                Err(_) => {}
+            }
+        }
     }
 
     fn tell(&mut self, told: Told) {
@@ -199,6 +322,7 @@ impl RoomTask {
                     feed.wish(sight, wish);
                 }
             }
+            Told::End => self.ending = true,
             Told::Inflict { client, fault, done } => {
                 // Nobody waits any more if this fails.
                 let _ = done.send(self.inflict(client, fault));
@@ -282,7 +406,9 @@ impl RoomTask {
                     if let Some(feed) = &mut self.feed {
                         feed.appending(sequence);
                     }
-                    self.records.push(Record { sequence, bytes: record });
+                    if let Some(ledger) = &mut self.ledger {
+                        ledger.record(Record { sequence, bytes: record }, self.clock.now());
+                    }
                 }
                 Effect::Close { connection, refusal } => {
                     if let Some(member) = self.members.get(&connection) {
@@ -307,41 +433,11 @@ impl RoomTask {
         self.metrics.deliveries.inc_by(deliveries);
     }
 
-    /// Gives the journal what was committed, one batch at a time: what is committed while a batch
-    /// is being kept goes with the next one.
-    fn append(&mut self) {
-        if self.appending.is_none() && !self.records.is_empty() {
-            let records = std::mem::take(&mut self.records);
-            self.kept.extend(records.iter().map(|record| (record.sequence, record.bytes.len())));
-            self.kept_bytes += records.iter().map(|record| record.bytes.len()).sum::<usize>();
-            self.appending = Some(self.journal.append(&self.name, self.appended, records));
-        }
-    }
-
-    fn appended(&mut self, done: Result<Sequence, JournalError>) -> Result<(), JournalError> {
-        self.appending = None;
-        self.appended = done?;
-        self.handle(Input::Appended { sequence: self.appended });
-        // Trimmed by halves, so that it is not asked for after each commit.
-        if self.kept.len() >= 2 * RECORDS_KEPT || self.kept_bytes >= 2 * RECORD_BYTES_KEPT {
-            let mut through = Sequence::default();
-            while self.kept.len() > RECORDS_KEPT || self.kept_bytes > RECORD_BYTES_KEPT {
-                let Some((sequence, bytes)) = self.kept.pop_front() else { break };
-                through = sequence;
-                self.kept_bytes -= bytes;
-            }
-            // A room in memory is its own snapshot.
-            tokio::spawn(self.journal.save(&self.name, Vec::new(), through));
-            tokio::spawn(self.journal.trim(&self.name, through));
-        }
-        Ok(())
-    }
-
-    fn expel_all(&self) {
-        let mut members: Vec<_> = self.members.iter().collect();
-        members.sort_by_key(|(connection, _)| **connection);
+    fn expel_all(&mut self, refusal: &Refusal) {
+        let mut members: Vec<_> = std::mem::take(&mut self.members).into_iter().collect();
+        members.sort_by_key(|(connection, _)| *connection);
         for (_, member) in members {
-            member.outbox.end(Refusal::new(Code::Internal, "the room's journal failed"));
+            farewell(&member.outbox, member.dialect, refusal);
         }
     }
 
@@ -353,11 +449,30 @@ impl RoomTask {
     }
 }
 
-/// Waits for an append in flight; for ever if there is none.
-async fn wait_append(appending: &mut Option<Pending<Sequence>>) -> Result<Sequence, JournalError> {
-    match appending {
-        Some(pending) => pending.await,
+/// Waits for the journal; for ever if there is none.
+async fn turn(ledger: &mut Option<Ledger>) -> Result<Turn, Lost> {
+    match ledger {
+        Some(ledger) => ledger.turn().await,
         None => std::future::pending().await,
+    }
+}
+
+fn farewell(outbox: &Outbox, dialect: Dialect, refusal: &Refusal) {
+    if dialect == Dialect::V1 {
+        outbox.push(goodbye(refusal).bytes().clone(), &Delivery::reply());
+    }
+    outbox.end(refusal.clone());
+}
+
+/// What clients are told of it; the log has the rest.
+fn refusal_of(lost: &Lost) -> Refusal {
+    match lost {
+        Lost::Full(_) => Refusal::new(Code::StorageFull, "the server has no room to keep changes; try again later"),
+        Lost::Failed(_) => Refusal::new(Code::Busy, "the server could not reach where it keeps the room; try again"),
+        Lost::Damaged(_) => Refusal::new(
+            Code::Internal,
+            "what is kept of the room cannot be read; its operator finds out more with `chatroom check`",
+        ),
     }
 }
 

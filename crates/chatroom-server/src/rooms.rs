@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chatroom_engine::{ConnectionId, Counts, Keeping, Observe, RoomConfig};
-use chatroom_journal::Journal;
 use chatroom_protocol::{ClientId, Code, Dialect, Epoch, Refusal, RoomName, TopicName};
 use tokio::sync::{mpsc, oneshot};
 use tungstenite::Utf8Bytes;
@@ -18,9 +17,10 @@ use crate::config::Config;
 use crate::debugger::{Feed, Hub, Wish};
 use crate::fault::{Fault, Faults};
 use crate::host::{Ask, Host, Outcome};
+use crate::listener::{Alive, Living};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
-use crate::room_task::{Part, RoomTask};
+use crate::room_task::{Part, RoomTask, Store};
 
 /// How many inputs may wait for a room before its clients' sockets are no longer read.
 const INBOX: usize = 256;
@@ -49,6 +49,8 @@ pub(crate) enum Told {
     Count {
         answer: oneshot::Sender<Counts>,
     },
+    /// The server ends: the room shall be saved, and go.
+    End,
     /// Client 0 has something to say.
     Said {
         message: String,
@@ -80,7 +82,9 @@ struct Shared {
     hooks: Hooks,
     hub: Arc<Hub>,
     clock: Clock,
-    journal: Arc<dyn Journal>,
+    store: Option<Store>,
+    /// The rooms' tasks.
+    alive: Alive,
     metrics: Arc<Metrics>,
     next_epoch: AtomicU64,
 }
@@ -92,13 +96,7 @@ impl fmt::Debug for Rooms {
 }
 
 impl Rooms {
-    pub(crate) fn new(
-        config: Config,
-        hooks: Hooks,
-        clock: Clock,
-        journal: Arc<dyn Journal>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(crate) fn new(config: Config, hooks: Hooks, clock: Clock, store: Option<Store>, metrics: Arc<Metrics>) -> Self {
         // Rooms in memory do not outlive the server, so its start tells their lives apart.
         let next_epoch = AtomicU64::new(clock.now().0);
         let shared = Shared {
@@ -107,7 +105,8 @@ impl Rooms {
             hooks,
             hub: Arc::default(),
             clock,
-            journal,
+            store,
+            alive: Alive::default(),
             metrics,
             next_epoch,
         };
@@ -131,7 +130,7 @@ impl Rooms {
         let (inbox, told) = mpsc::channel(INBOX);
         inboxes.insert(name.clone(), inbox.clone());
         drop(inboxes);
-        let Shared { config, hooks, clock, journal, metrics, next_epoch, .. } = &*self.shared;
+        let Shared { config, hooks, clock, store, metrics, next_epoch, .. } = &*self.shared;
         let observe = match (&config.debugger, &hooks.on_commit) {
             (Some(_), _) => Observe::Everything,
             (None, Some(_)) => Observe::Commits,
@@ -142,7 +141,7 @@ impl Rooms {
             epoch: Epoch(next_epoch.fetch_add(1, Ordering::Relaxed)),
             limits: config.limits.clone(),
             no_authority: config.no_authority,
-            keeping: Keeping::Journal,
+            keeping: if store.is_some() { Keeping::Journal } else { Keeping::Memory },
             observe,
             rules: hooks.rules.clone(),
         };
@@ -150,19 +149,46 @@ impl Rooms {
         let host = hosts.then(|| Host::new(name.clone(), hooks.services.clone(), inbox.downgrade()));
         let feed = config.debugger.as_ref().map(|_| Box::new(Feed::new(self.shared.hub.clone(), name.clone())));
         let part = Part { host, feed, on_commit: hooks.on_commit.clone() };
-        tokio::spawn(RoomTask::new(room, part, *clock, journal.clone(), metrics.clone()).run(told, self.clone()));
+        let task = RoomTask::new(room, part, *clock, store.clone(), metrics.clone());
+        let (rooms, living): (Self, Living) = (self.clone(), self.shared.alive.one());
+        tokio::spawn(async move {
+            task.run(told, rooms).await;
+            drop(living);
+        });
         Ok(inbox)
     }
 
-    /// Forgets a room unless somebody is on the way to it.
-    pub(crate) fn leave(&self, name: &RoomName, told: &mpsc::Receiver<Told>) -> bool {
+    /// Takes a room off the list unless somebody is on the way to it; does `then` before anybody else
+    /// can open it again.
+    pub(crate) fn leave(&self, name: &RoomName, told: &mpsc::Receiver<Told>, then: impl FnOnce()) -> bool {
         let mut inboxes = self.inboxes();
         // One sender is the one in the map; under its lock nobody can get another.
         let unused = told.is_empty() && told.sender_strong_count() == 1;
         if unused {
+            then();
             inboxes.remove(name);
         }
         unused
+    }
+
+    /// Takes a room off the list.
+    pub(crate) fn remove(&self, name: &RoomName) {
+        self.inboxes().remove(name);
+    }
+
+    /// Saves all rooms, waits for their end, and closes the journal.
+    pub(crate) async fn close(&self) {
+        let inboxes: Vec<Inbox> = self.inboxes().values().cloned().collect();
+        for inbox in inboxes {
+            // One that ended by itself has nothing left to save.
+            let _ = inbox.send(Told::End).await;
+        }
+        self.shared.alive.all_gone().await;
+        if let Some(store) = &self.shared.store
+            && let Err(error) = store.journal.close().await
+        {
+            tracing::error!(%error, "the journal could not be closed");
+        }
     }
 
     pub(crate) fn hub(&self) -> &Hub {

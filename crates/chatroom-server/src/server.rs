@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use chatroom_engine::{ConnectionId, Counts, Time};
-use chatroom_journal::{Journal, MemoryJournal};
 use chatroom_protocol::{ClientId, RoomName};
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
@@ -21,6 +20,7 @@ use crate::fault::Fault;
 use crate::http;
 use crate::listener::{self, Alive};
 use crate::metrics::Metrics;
+use crate::room_task::Store;
 use crate::rooms::Rooms;
 
 /// What a connection inside the process holds in each direction before its writer waits.
@@ -61,10 +61,10 @@ impl Server {
     }
 
     pub(crate) fn with_hooks(config: Config, hooks: Hooks) -> Self {
-        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::default());
+        let store = hooks.journal.clone().map(|journal| Store { journal, keep: config.keep });
         let metrics = Arc::new(Metrics::default());
         let clock = Clock::start();
-        let rooms = Rooms::new(config.clone(), hooks, clock, journal, metrics.clone());
+        let rooms = Rooms::new(config.clone(), hooks, clock, store, metrics.clone());
         let shared = Shared {
             config,
             metrics,

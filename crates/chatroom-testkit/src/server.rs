@@ -62,6 +62,15 @@ impl TestServer {
         Self::serve_at(Server::new(Config::default()), address)
     }
 
+    /// Starts a server that was put together before where another one was.
+    ///
+    /// # Panics
+    /// When the machine refuses a runtime, or somebody else took the port.
+    #[must_use]
+    pub fn serve_where(server: Server, address: SocketAddr) -> Self {
+        Self::serve_at(server, address)
+    }
+
     fn serve_at(server: Server, address: SocketAddr) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = std::sync::mpsc::channel();

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chatroom_server::{AllowedOrigins, Config, Server};
+use chatroom_server::{AllowedOrigins, Config, Keep, Server};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -31,6 +31,7 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
         allowed_origins: AllowedOrigins::parse(origins)
             .map_err(|bad| Failure::usage(format!("--allowed-origins: {bad}")))?,
         no_authority: file.no_authority,
+        keep: Keep::default(),
         debugger: debugger.as_ref().map(|debugger| debugger.config()).transpose()?,
     };
     start_log();

@@ -16,6 +16,7 @@ CODES: dict[str, int] = {
     "heartbeat_missed": 108,
     "no_authority": 109,
     "connection_lost": 110,
+    "storage_full": 111,
     "malformed": 200,
     "unknown_message": 201,
     "bad_name": 202,

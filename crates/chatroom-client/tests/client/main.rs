@@ -9,6 +9,7 @@
 
 mod conformance;
 mod connection;
+mod durable;
 mod leaks;
 mod link;
 mod listeners;
