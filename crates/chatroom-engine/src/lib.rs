@@ -38,7 +38,7 @@ pub use keep::{Keeping, Snapshot};
 pub use observe::{
     Answered, CallFailure, Commit, CommittedChange, Observation, Observe, Proposed, Provision, Refused, Rules,
 };
-pub use record::Damaged;
-pub use restore::Image;
+pub use record::{Damaged, describe_record};
+pub use restore::{Image, describe_part};
 pub use room::{Counts, NoAuthority, Room, RoomConfig, Tally};
 pub use view::{CallView, ClientView, ProviderView, ServiceView, TopicView, Touched};

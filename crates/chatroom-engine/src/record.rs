@@ -257,3 +257,41 @@ impl<'a> Reader<'a> {
 fn ends() -> Damaged {
     Damaged("it ends too early".into())
 }
+
+/// What a record says, as JSON for a person: when it was, by whom, and what changed.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn describe_record(bytes: &[u8]) -> Result<serde_json::Value, Damaged> {
+    Ok(match read(bytes)? {
+        Entry::Deletion { at, name } => serde_json::json!({"at_ms": at.0, "deleted": name.as_str()}),
+        Entry::Commit { at, author, made, .. } => {
+            let made: serde_json::Map<String, serde_json::Value> =
+                made.iter().map(|made| (made.name.to_string(), made.kind.name().into())).collect();
+            let mut said = serde_json::json!({"at_ms": at.0, "by": author.by.0, "message": message_of(bytes)?});
+            if !made.is_empty() {
+                said["made"] = made.into();
+            }
+            if let Some(outcome) = author.outcomes.last() {
+                said["number"] = outcome.number.into();
+            }
+            said
+        }
+    })
+}
+
+/// The message at the end of a commit's record.
+fn message_of(bytes: &[u8]) -> Result<serde_json::Value, Damaged> {
+    let mut from = Reader(bytes);
+    from.head(FORM)?;
+    for _ in 0..3 {
+        from.number()?;
+    }
+    from.text()?;
+    from.number()?;
+    from.outcomes()?;
+    for _ in 0..from.number()? {
+        from.made()?;
+    }
+    serde_json::from_slice(from.0).map_err(|error| Damaged(error.to_string()))
+}

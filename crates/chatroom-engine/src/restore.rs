@@ -26,6 +26,9 @@ pub struct Image<'a> {
     pub records: &'a [(Sequence, &'a [u8])],
     /// The last record's place.
     pub last: Sequence,
+    /// Whether this is all that was acknowledged. If not, it is another life of the room: nobody goes on
+    /// with a session of the one before.
+    pub whole: bool,
 }
 
 /// So many commits a room makes in a millisecond at most.
@@ -57,9 +60,11 @@ impl Room {
             }
             entries.push((*sequence, entry));
         }
-        config.epoch = known.epoch;
+        if image.whole {
+            config.epoch = known.epoch;
+        }
         let mut room = Self::new(config);
-        room.keeper.opened = true;
+        room.keeper.opened = image.whole;
         room.keeper.recorded = image.last;
         room.now = now;
         for (key, bytes) in image.parts.iter().filter(|(key, _)| key != ROOM_KEY) {
@@ -72,9 +77,14 @@ impl Room {
             known.at = known.at.max(entry.at());
             room.replay(sequence, entry, image.covered, floor).map_err(|damage| in_record(sequence, &damage))?;
         }
+        let newest = room.members.by_id.keys().map(|client| client.0).max().unwrap_or_default();
+        if !image.whole {
+            let mut clients: Vec<ClientId> = room.members.by_id.drain().map(|(client, _)| client).collect();
+            clients.sort();
+            clients.into_iter().for_each(|client| room.unsaved_member(client, image.last));
+        }
         let unseen = now.since_ms(known.at).saturating_add(1).saturating_mul(COMMITS_PER_MS);
         room.sequence = Sequence(image.last.max(known.sequence).0.saturating_add(unseen));
-        let newest = room.members.by_id.keys().map(|client| client.0).max().unwrap_or_default();
         room.next_client = room.next_client.max(newest).max(known.next_client) + UNKNOWN_CLIENTS;
         room.next_change = known.next_change + unseen;
         let mut names: Vec<TopicName> = room.topics.keys().cloned().collect();
@@ -290,4 +300,31 @@ fn in_part(key: &str, damage: &Damaged) -> Damaged {
 
 fn in_record(sequence: Sequence, damage: &Damaged) -> Damaged {
     Damaged(format!("the record {} cannot be read: {damage}", sequence.0))
+}
+
+/// What a part says, as JSON for a person. Never the secret of a client.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn describe_part(key: &str, bytes: &[u8]) -> Result<serde_json::Value, Damaged> {
+    let mut from = Reader(bytes);
+    Ok(match (from.head(1)?, key) {
+        (ROOM, _) => {
+            let known = read_room(bytes)?;
+            serde_json::json!({"epoch": known.epoch.0, "at_ms": known.at.0, "sequence": known.sequence.0})
+        }
+        (TOPIC, _) => {
+            let (sequence, _made, kind) = (from.number()?, from.number()?, from.kind()?);
+            let _weight = from.number()?;
+            let value: serde_json::Value =
+                serde_json::from_slice(from.0).map_err(|error| Damaged(format!("its value: {error}")))?;
+            serde_json::json!({"type": kind.name(), "sequence": sequence, "value": value})
+        }
+        (TOMBSTONE, _) => serde_json::json!({"deleted_at": from.number()?, "at_ms": from.number()?}),
+        (MEMBER, _) => {
+            let member = restore_member(&mut from)?;
+            serde_json::json!({"last": member.last, "acknowledged": member.acknowledged})
+        }
+        (other, _) => return Err(Damaged(format!("a part of an unknown kind, {other}"))),
+    })
 }

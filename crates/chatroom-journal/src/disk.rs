@@ -146,13 +146,6 @@ impl DiskJournal {
         &self.stats
     }
 
-    /// Whether commits that were acknowledged may be gone: they were only written, and the machine was
-    /// started anew since.
-    #[must_use]
-    pub fn may_have_lost(&self) -> bool {
-        self.may_have_lost
-    }
-
     /// Whether the server that had it last closed it.
     #[must_use]
     pub fn was_ended(&self) -> bool {
@@ -217,6 +210,11 @@ impl Journal for DiskJournal {
     fn rooms(&self, after: Option<&RoomName>, count: usize) -> Pending<Vec<RoomName>> {
         let after = after.cloned();
         self.ask(|done| Work::Rooms { after, count, done })
+    }
+
+    /// They were only written, and the machine was started anew since.
+    fn may_have_lost(&self) -> bool {
+        self.may_have_lost
     }
 
     fn close(&self) -> Pending<()> {

@@ -133,6 +133,12 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// Up to `count` names of rooms behind `after`, in their order.
     fn rooms(&self, after: Option<&RoomName>, count: usize) -> Pending<Vec<RoomName>>;
 
+    /// Whether commits that were acknowledged may be gone: the journal promised less than that they are
+    /// durable, and the worst has happened. Then nobody can go on from what it knew before.
+    fn may_have_lost(&self) -> bool {
+        false
+    }
+
     /// Ends the journal once all that was asked of it is done and durable.
     fn close(&self) -> Pending<()>;
 }

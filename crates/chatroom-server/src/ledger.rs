@@ -92,6 +92,7 @@ impl Ledger {
         now: Time,
     ) -> Result<(Room, Self), Lost> {
         let name = config.name.clone();
+        let whole = !journal.may_have_lost();
         let loaded = journal.load(&name, LOADED_BEFORE).await.map_err(lost)?;
         let (appended, covered) = (loaded.last, loaded.covered);
         let bytes: usize = loaded.records.iter().map(|record| record.bytes.len()).sum();
@@ -103,7 +104,7 @@ impl Ledger {
                 loaded.parts.iter().filter_map(|part| Some((part.key.clone(), &part.bytes.as_ref()?[..]))).collect();
             let records: Vec<(Sequence, &[u8])> =
                 loaded.records.iter().map(|record| (record.sequence, &record.bytes[..])).collect();
-            let image = Image { parts: &parts, covered: loaded.covered, records: &records, last: loaded.last };
+            let image = Image { parts: &parts, covered: loaded.covered, records: &records, last: loaded.last, whole };
             Room::restore(config, &image, now)
         };
         // A large room takes a while to read, and others shall be served meanwhile.

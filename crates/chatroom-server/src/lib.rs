@@ -36,7 +36,7 @@ pub mod testing;
 mod websocket;
 
 pub use builder::Builder;
-pub use chatroom_engine::{Commit, CommittedChange, Counts, NoAuthority, Proposed};
+pub use chatroom_engine::{Commit, CommittedChange, Counts, NoAuthority, Proposed, describe_part, describe_record};
 pub use chatroom_journal as journal;
 pub use chatroom_protocol as protocol;
 pub use config::{Config, DebuggerConfig, Keep};

@@ -49,6 +49,7 @@ impl Kept {
     pub fn restore(&self, config: RoomConfig, now: Time) -> Result<Room, Damaged> {
         let parts: Vec<(String, &[u8])> = self.parts.iter().map(|(key, bytes)| (key.clone(), &bytes[..])).collect();
         let records: Vec<(Sequence, &[u8])> = self.records.iter().map(|(at, bytes)| (*at, &bytes[..])).collect();
-        Room::restore(config, &Image { parts: &parts, covered: self.covered, records: &records, last: self.last }, now)
+        let (covered, last) = (self.covered, self.last);
+        Room::restore(config, &Image { parts: &parts, covered, records: &records, last, whole: true }, now)
     }
 }

@@ -52,6 +52,12 @@ pub(crate) enum Command {
     Config,
     /// Measure what a server does on this machine
     Bench(Bench),
+    /// Look whether everything in a data folder can be read
+    Check(Check),
+    /// Write everything in a data folder to standard output, as lines of JSON
+    Export(Export),
+    /// Fill an empty data folder from standard input, with what export wrote
+    Import(Import),
     /// Print the completions for a shell: chatroom completions bash > /etc/bash_completion.d/chatroom
     Completions {
         /// The shell
@@ -72,9 +78,31 @@ pub(crate) struct Serve {
     )]
     pub(crate) listen: Option<String>,
 
-    /// Keep all rooms in memory only (the one store there is yet)
+    /// Keep the rooms in this folder [default: ./chatroom-data]
+    #[arg(long, value_name = "DIR", env = "CHATROOM_DATA")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Keep all rooms in memory only: they are gone with the server
     #[arg(long, env = "CHATROOM_MEMORY")]
     pub(crate) memory: bool,
+
+    /// When a change counts as kept: synced (survives a loss of power) or written (survives a crash)
+    #[arg(
+        long,
+        value_name = "WHEN",
+        env = "CHATROOM_DURABILITY",
+        long_help = "When a change counts as kept, and its author and all others are told: `synced` [default], when it is on the disk and survives a loss of power, or `written`, when the operating system has it and it survives the end of the server; then it is synced within a second."
+    )]
+    pub(crate) durability: Option<String>,
+
+    /// How much of each room's past is kept: commits, age and size, such as 1000,7d,1MiB
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "CHATROOM_KEEP",
+        long_help = "How much of each room's past is kept besides its present [default: 100000,30d,64MiB]: a number of commits, an age (s, m, h, d) and a size (KiB, MiB, GiB), whichever is less; what is not named stays as it is by default."
+    )]
+    pub(crate) keep: Option<String>,
 
     /// Show what happens in the rooms on a page at this address; DEBUG=true means localhost:8800
     #[arg(
@@ -92,6 +120,30 @@ pub(crate) struct Serve {
     /// Origins of web pages that may connect besides this server's own, comma-separated; * for any
     #[arg(long, value_name = "ORIGINS", env = "CHATROOM_ALLOWED_ORIGINS", value_delimiter = ',')]
     pub(crate) allowed_origins: Option<Vec<String>>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Check {
+    /// The data folder; no server may have it
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Export {
+    /// The data folder; no server may have it
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Only this room
+    #[arg(long, value_name = "NAME")]
+    pub(crate) room: Option<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Import {
+    /// A folder that is empty or not there yet
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 /// The server and the room that a command talks to.

@@ -1,6 +1,6 @@
 //! The configuration file: reading it, and printing the one that is also its reference.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chatroom_server::NoAuthority;
 use chatroom_server::protocol::Limits;
@@ -9,13 +9,17 @@ use toml::{Table, Value};
 use crate::arguments::Failure;
 
 const TEMPLATE: &str = include_str!("config.toml");
-const KEYS: &[&str] = &["listen", "memory", "debugger", "allowed_origins", "no_authority", "limits"];
+const KEYS: &[&str] =
+    &["listen", "data", "memory", "durability", "keep", "debugger", "allowed_origins", "no_authority", "limits"];
 
 /// What a file says; `None` where it says nothing.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ConfigFile {
     pub(crate) listen: Option<String>,
+    pub(crate) data: Option<PathBuf>,
     pub(crate) memory: Option<bool>,
+    pub(crate) durability: Option<String>,
+    pub(crate) keep: Option<String>,
     pub(crate) debugger: Option<String>,
     pub(crate) allowed_origins: Option<Vec<String>>,
     pub(crate) no_authority: NoAuthority,
@@ -54,7 +58,10 @@ fn parse(text: &str) -> Result<ConfigFile, String> {
     for (key, value) in table {
         match (key.as_str(), value) {
             ("listen", Value::String(listen)) => file.listen = Some(listen),
+            ("data", Value::String(data)) => file.data = Some(data.into()),
             ("memory", Value::Boolean(memory)) => file.memory = Some(memory),
+            ("durability", Value::String(durability)) => file.durability = Some(durability),
+            ("keep", Value::String(keep)) => file.keep = Some(keep),
             ("debugger", Value::String(debugger)) => {
                 file.debugger = Some(debugger).filter(|debugger| !debugger.is_empty());
             }
@@ -129,7 +136,10 @@ mod tests {
         let file = parse(&text()).unwrap();
         assert_eq!(file.limits, Limits::default());
         assert_eq!(file.listen.as_deref(), Some(crate::serve::DEFAULT_LISTEN));
-        assert_eq!((file.memory, file.allowed_origins), (Some(true), Some(vec![])));
+        assert_eq!((file.memory, file.allowed_origins), (Some(false), Some(vec![])));
+        assert_eq!(file.data, Some(crate::store::DEFAULT_DATA.into()));
+        assert_eq!(file.durability.as_deref(), Some("synced"));
+        assert_eq!(crate::store::keep(&file.keep.unwrap()), Ok(chatroom_server::Keep::default()));
         for key in KEYS {
             assert!(TEMPLATE.contains(key), "{key} is not in the file");
         }
@@ -141,7 +151,7 @@ mod tests {
             ("lisen = \"x\"", "unknown key lisen; did you mean listen?"),
             (
                 "zzz = 1",
-                "unknown key zzz; the keys are listen, memory, debugger, allowed_origins, no_authority, limits",
+                "unknown key zzz; the keys are listen, data, memory, durability, keep, debugger, allowed_origins, no_authority, limits",
             ),
             ("listen = 8765", "listen may not be a number"),
             ("no_authority = \"maybe\"", "no_authority is \"maybe\", which must be \"reject\" or \"accept\""),

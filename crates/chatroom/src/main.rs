@@ -4,9 +4,11 @@ mod arguments;
 mod bench;
 mod client;
 mod config_file;
+mod data;
 mod debugger;
 mod manual;
 mod serve;
+mod store;
 
 use std::process::ExitCode;
 
@@ -21,6 +23,9 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve)) => serve::run(&serve),
         Some(Command::Config) => config_file::print(),
         Some(Command::Bench(bench)) => bench::run(&bench),
+        Some(Command::Check(check)) => data::check(&check),
+        Some(Command::Export(export)) => data::export(&export),
+        Some(Command::Import(import)) => data::import(&import),
         Some(Command::Completions { shell }) => manual::completions(shell),
         Some(Command::Man) => manual::print(),
         Some(command) => client::run(&command),

@@ -4,13 +4,14 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chatroom_server::{AllowedOrigins, Config, Keep, Server};
+use chatroom_server::{AllowedOrigins, Config, Server};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Failure, Serve};
 use crate::config_file::{self, ConfigFile};
 use crate::debugger;
+use crate::store::{self, Store};
 
 pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8765";
 
@@ -19,10 +20,10 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
         Some(path) => config_file::read(path)?,
         None => ConfigFile::default(),
     };
-    let listen = serve.listen.clone().or(file.listen).unwrap_or_else(|| DEFAULT_LISTEN.into());
-    if file.memory == Some(false) && !serve.memory {
-        return Err(Failure::usage("memory = false: there is no other store yet; leave the key out or set it to true"));
-    }
+    let listen = serve.listen.clone().or_else(|| file.listen.clone()).unwrap_or_else(|| DEFAULT_LISTEN.into());
+    let store = Store::chosen(serve, &file)?;
+    let keep = serve.keep.as_deref().or(file.keep.as_deref()).unwrap_or_default();
+    let keep = store::keep(keep).map_err(|why| Failure::usage(format!("--keep: {why}")))?;
     let debugger = debugger::chosen(serve.debugger.as_deref(), file.debugger.as_deref());
     let origins = serve.allowed_origins.clone().or(file.allowed_origins).unwrap_or_default();
     let origins = origins.iter().filter(|origin| !origin.trim().is_empty());
@@ -31,7 +32,7 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
         allowed_origins: AllowedOrigins::parse(origins)
             .map_err(|bad| Failure::usage(format!("--allowed-origins: {bad}")))?,
         no_authority: file.no_authority,
-        keep: Keep::default(),
+        keep,
         debugger: debugger.as_ref().map(|debugger| debugger.config()).transpose()?,
     };
     start_log();
@@ -47,8 +48,12 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
             Some(debugger) => debugger.bind().await?,
             None => Vec::new(),
         };
-        let server = Server::new(config.clone());
-        announce(address);
+        let mut builder = Server::builder().config(config.clone());
+        if let Some(journal) = store.open()? {
+            builder = builder.journal(journal);
+        }
+        let server = builder.build().map_err(|refusal| Failure::usage(refusal.to_string()))?;
+        announce(address, &store);
         if let Some(debugger) = &debugger {
             debugger.announce(&pages, config.debugger.as_ref());
         }
@@ -97,10 +102,9 @@ pub(crate) async fn bind(listen: &str) -> Result<TcpListener, Failure> {
 }
 
 /// Says where the server is, on standard output so that programs can read it.
-fn announce(address: SocketAddr) {
+fn announce(address: SocketAddr, store: &Store) {
     // A closed standard output is no reason not to serve.
-    let _ =
-        writeln!(std::io::stdout(), "ChatRoom is at http://{address}/ (open it in two tabs); rooms are kept in memory");
+    let _ = writeln!(std::io::stdout(), "ChatRoom is at http://{address}/ (open it in two tabs); {}", store.told());
     tracing::info!(%address, "serving");
     if !address.ip().is_loopback() {
         tracing::warn!("reachable from other machines, and there is no authentication yet");

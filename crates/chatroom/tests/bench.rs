@@ -59,7 +59,7 @@ impl Drop for Server {
 }
 
 fn server() -> (Server, String) {
-    let mut command = chatroom(&["--listen", "127.0.0.1:0"]);
+    let mut command = chatroom(&["--memory", "--listen", "127.0.0.1:0"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server starts");
     let mut server = Server(child);
     let mut line = String::new();

@@ -13,6 +13,9 @@ fn chatroom() -> Command {
     for name in [
         "CHATROOM_LISTEN",
         "CHATROOM_MEMORY",
+        "CHATROOM_DATA",
+        "CHATROOM_DURABILITY",
+        "CHATROOM_KEEP",
         "CHATROOM_CONFIG",
         "CHATROOM_ALLOWED_ORIGINS",
         "CHATROOM_DEBUGGER",
@@ -38,12 +41,14 @@ fn check_mistake(arguments: &[&str], exit: i32, says: &[&str]) {
 fn mistakes_say_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    check_mistake(&["--listen", &address], 1, &[&address, "taken", "--listen"]);
+    check_mistake(&["--listen", &address, "--memory"], 1, &[&address, "taken", "--listen"]);
     check_mistake(&["--listen", "nonsense"], 2, &["nonsense", "127.0.0.1:8765"]);
     check_mistake(&["--listen", "127.0.0.1:99999"], 2, &["127.0.0.1:99999"]);
     check_mistake(&["--allowed-origins", "example.org"], 2, &["example.org", "https://"]);
     check_mistake(&["--config", "/no/such/file.toml"], 2, &["/no/such/file.toml", "--config"]);
     let file = std::env::temp_dir().join(format!("chatroom-{}.toml", std::process::id()));
+    check_mistake(&["--keep", "some"], 2, &["--keep", "some", "30d"]);
+    check_mistake(&["--durability", "maybe"], 2, &["maybe", "synced", "written"]);
     std::fs::write(&file, "lisen = \"127.0.0.1:1\"\n").unwrap();
     check_mistake(&["--config", file.to_str().unwrap()], 2, &["lisen", "did you mean listen?"]);
     std::fs::remove_file(file).unwrap();
@@ -66,7 +71,9 @@ fn the_printed_configuration_can_be_used() {
     let printed = chatroom().arg("config").output().unwrap();
     let file = std::env::temp_dir().join(format!("chatroom-printed-{}.toml", std::process::id()));
     std::fs::write(&file, printed.stdout).unwrap();
-    let (mut server, address) = start(&["--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    let (mut server, address) = start(&["--config", file.to_str().unwrap(), "--listen", "127.0.0.1:0", "--data", data]);
     assert!(
         http(address.parse().unwrap(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").contains("ok")
     );
@@ -89,7 +96,11 @@ fn terminate(server: &mut Child) {
 
 #[test]
 fn no_argument_serves_and_a_signal_ends_it_cleanly() {
-    for arguments in [&["--listen", "127.0.0.1:0"][..], &["serve", "--memory", "--listen", "127.0.0.1:0"]] {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().to_str().unwrap();
+    for arguments in
+        [&["--listen", "127.0.0.1:0", "--data", data][..], &["serve", "--memory", "--listen", "127.0.0.1:0"]]
+    {
         let (mut server, address) = start(arguments);
         let answer = http(address.parse().unwrap(), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         assert!(answer.contains("<!doctype html>"), "{answer}");
@@ -101,7 +112,7 @@ fn no_argument_serves_and_a_signal_ends_it_cleanly() {
 fn the_debugger_listens_only_when_asked() {
     let start = |arguments: &[&str], debug: &str| {
         let mut command = chatroom();
-        let command = command.args(["--listen", "127.0.0.1:0"]).args(arguments).env("DEBUG", debug);
+        let command = command.args(["--memory", "--listen", "127.0.0.1:0"]).args(arguments).env("DEBUG", debug);
         let mut child: Child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let first = lines.next().unwrap();
