@@ -80,22 +80,20 @@ pub(crate) fn export(export: &Export) -> Result<(), Failure> {
         if !shown {
             return Ok(());
         }
-        let said = match &walked {
+        match &walked {
             Walked::Room { room, last, covered } => {
-                json!({"room": room.as_str(), "last": last.0, "covered": covered.0})
+                writeln!(out, "{}", json!({"room": room.as_str(), "last": last.0, "covered": covered.0}))
             }
-            Walked::Part(part) => json!({
-                "part": part.key,
-                "says": described(part).unwrap_or_default(),
-                "bytes": BASE64.encode(part.bytes.as_deref().unwrap_or_default()),
-            }),
-            Walked::Record(record) => json!({
-                "record": record.sequence.0,
-                "says": describe_record(&record.bytes).unwrap_or_default(),
-                "bytes": BASE64.encode(&record.bytes),
-            }),
-        };
-        writeln!(out, "{said}")
+            Walked::Part(part) => {
+                let bytes = part.bytes.as_deref().unwrap_or_default();
+                let (key, says) = (json!(part.key), described(part).unwrap_or_default());
+                writeln!(out, "{{\"part\":{key},\"says\":{says},\"bytes\":\"{}\"}}", BASE64.encode(bytes))
+            }
+            Walked::Record(Record { sequence, bytes }) => {
+                let says = describe_record(bytes).unwrap_or_default();
+                writeln!(out, "{{\"record\":{},\"says\":{says},\"bytes\":\"{}\"}}", sequence.0, BASE64.encode(bytes))
+            }
+        }
     });
     let report = report.map_err(|error| refused(&export.folder, &error))?;
     out.flush().map_err(|error| Failure::runtime(format!("standard output: {error}")))?;

@@ -69,7 +69,7 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
 
 /// Logs to standard error, `info` and above unless `RUST_LOG` says otherwise; never values or tokens.
 fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,fjall=warn,lsm_tree=warn"));
     // An embedding test may have set a subscriber already.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -247,6 +247,7 @@ fn only_written_is_lost_with_the_power_alone() {
     copy_tree(folder.path(), copy.path());
     let killed = DiskJournal::open(DiskConfig { folder: copy.path().into(), ..config }).unwrap();
     assert!(!killed.was_ended() && !killed.may_have_lost(), "the machine went on");
+    assert_eq!(wait(killed.load(&main(), 0)).map(|it| it.records), Ok(vec![record(1)]));
     drop(killed);
     wait_for_end(&copy);
     let copy = TempDir::new().unwrap();

@@ -84,7 +84,7 @@ impl Writer {
     }
 
     pub(super) fn run(mut self, works: &mpsc::Receiver<Work>) {
-        let mut next = None;
+        let (mut next, mut closed) = (None, None);
         loop {
             let first = match next.take() {
                 Some(work) => work,
@@ -95,9 +95,7 @@ impl Writer {
             };
             match first {
                 Work::Close { done } => {
-                    self.sync();
-                    // Whoever asked may be gone.
-                    let _ = done.send(Ok(()));
+                    closed = Some(done);
                     break;
                 }
                 work @ (Work::Load { .. } | Work::Read { .. } | Work::Rooms { .. }) => self.hand_on(work),
@@ -108,6 +106,10 @@ impl Writer {
         drop(self.store.take());
         if let Err(error) = self.folder.end() {
             tracing::warn!(%error, "the end of the journal could not be noted");
+        }
+        drop(self.folder);
+        if let Some(done) = closed {
+            reply(done, Ok(()));
         }
     }
 
@@ -247,7 +249,9 @@ impl Writer {
 
     fn commit(&mut self, batch: WriteBatch, answers: Vec<Answer>, bytes: usize, needs_sync: bool, began: Instant) {
         let syncs = needs_sync && self.durability == Durability::Synced;
-        let result = batch.durability(syncs.then_some(PersistMode::SyncData)).commit();
+        // Without a mode it would stay in this process.
+        let mode = if syncs { PersistMode::SyncData } else { PersistMode::Buffer };
+        let result = batch.durability(Some(mode)).commit();
         let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         Stats::count(&self.stats.batches, 1);
         Stats::count(&self.stats.syncs, u64::from(syncs));
