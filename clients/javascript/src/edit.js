@@ -110,12 +110,52 @@ export function movedBack(components, back) {
   return at === scalars.length ? shortest(/** @type {Component[]} */ (result)) : undefined;
 }
 
+/**
+ * The edit that does at once what one and then another do, in canonical form. For edits that nobody
+ * else has seen yet: a composed edit transforms otherwise than its parts.
+ * @param {readonly AnyComponent[]} first
+ * @param {readonly AnyComponent[]} next
+ * @returns {Component[]}
+ */
+export function compose(first, next) {
+  const own = new Walk(first);
+  const other = new Walk(next);
+  /** @type {AnyComponent[]} */
+  const both = [];
+  while (!own.ended || !other.ended) {
+    const [here, over] = [own.next, other.next];
+    if (here.delete !== undefined) {
+      // What is gone before is no place in the text of the next.
+      both.push({ delete: here.delete });
+      own.skip(Infinity);
+    } else if (over.insert !== undefined) {
+      both.push({ insert: over.insert });
+      other.skip(Infinity);
+    } else if (here.insert !== undefined) {
+      // Most are kept, or deleted, as a whole; only else it matters where scalar values end.
+      const scalars = other.left === Infinity ? [here.insert] : [...here.insert];
+      const count = Math.min(scalars.length, other.left);
+      if (over.delete === undefined) both.push({ insert: scalars.length === count ? here.insert : scalars.slice(0, count).join('') });
+      own.skipInsert(scalars.length === count ? '' : scalars.slice(count).join(''));
+      other.skip(other.left === Infinity ? 0 : count);
+    } else {
+      const count = Math.min(own.left, other.left);
+      both.push(over.delete === undefined ? { retain: count } : { delete: count });
+      own.skip(count);
+      other.skip(count);
+    }
+  }
+  return shortest(/** @type {Component[]} */ (both));
+}
+
 /** Goes through components, a part of one at a time. What follows the last is kept. */
 class Walk {
   #components;
   #at = 0;
   /** How much of the present component lies ahead. */
   left = 0;
+  /** What is left of an insert that is passed in pieces. */
+  #rest = '';
 
   /** @param {readonly AnyComponent[]} components */
   constructor(components) {
@@ -129,7 +169,7 @@ class Walk {
 
   /** @returns {AnyComponent} */
   get next() {
-    return this.#components[this.#at] ?? REST;
+    return this.#rest ? { insert: this.#rest } : (this.#components[this.#at] ?? REST);
   }
 
   /** @param {number} count */
@@ -138,6 +178,12 @@ class Walk {
     if (this.left > 0) return;
     this.#at += 1;
     this.#enter();
+  }
+
+  /** Passes an insert but for its end. @param {string} rest */
+  skipInsert(rest) {
+    this.#rest = rest;
+    if (!rest) this.skip(Infinity);
   }
 
   #enter() {

@@ -7,7 +7,7 @@
 
 import { difference } from './difference.js';
 import { documentOf, Text } from './document.js';
-import { componentsOf, movedBack } from './edit.js';
+import { componentsOf, compose, movedBack } from './edit.js';
 import { toPublic, watchFor } from './form.js';
 import { invert } from './invert.js';
 import { scalarCount } from './text.js';
@@ -119,6 +119,34 @@ export class Mirror {
   /** Takes the youngest own change back, as if it had never been made. */
   withdraw() {
     this.own.pop()?.step?.back();
+  }
+
+  /**
+   * The youngest own edit becomes one with that before it.
+   * @param {import('./text.js').Component[]} components of both, which may be none
+   */
+  join(components) {
+    const last = /** @type {Part} */ (this.own.pop());
+    const part = this.own[this.own.length - 1];
+    if (components.length === 0) {
+      Object.assign(part, { change: null, step: undefined, inverse: [] });
+      return;
+    }
+    part.change = { type: 'edit', components };
+    part.inverse = [{ type: 'edit', components: compose(last.inverse[0].components, part.inverse[0].components) }];
+    this.#goesBackByInverse(part);
+  }
+
+  /** The step of an edit whose way back is known without the text. @param {Part} part */
+  #goesBackByInverse(part) {
+    const { chunks } = /** @type {Text} */ (this.document);
+    part.slid = true;
+    part.step = { changed: true, back: () => part.inverse.forEach(({ components }) => chunks.edit(components)) };
+  }
+
+  /** Nothing is left of an action here. @param {Pending} action */
+  drop(action) {
+    this.own = this.own.filter((part) => part.action !== action);
   }
 
   /** Another change takes the place of the youngest own one. @param {Change} change */
@@ -315,8 +343,7 @@ export class Mirror {
       part.change = changes[index];
       part.inverse = inverses[index];
       if (!part.step || part.slid) return;
-      part.slid = true;
-      part.step = { changed: part.step.changed, back: () => part.inverse.forEach(({ components }) => document.chunks.edit(components)) };
+      this.#goesBackByInverse(part);
     });
     return true;
   }

@@ -6,11 +6,12 @@
 
 import { decode } from './change.js';
 import { ChatroomError, Rejected } from './code.js';
-import { componentsOf } from './edit.js';
+import { componentsOf, compose } from './edit.js';
 import { needsValue, toWire } from './form.js';
 import { isLonger } from './limits.js';
 import { joined } from './mirror.js';
 import { Pending, pushOf } from './pending.js';
+import { TOGETHER_MS } from './undo.js';
 import { equal } from './value.js';
 
 /** @typedef {import('./change.js').Change} Change */
@@ -23,6 +24,9 @@ import { equal } from './value.js';
 /** @typedef {import('./news.js').Cause} Cause */
 /** @typedef {import('./pending.js').How} How */
 /** @typedef {import('./undo.js').Taking} Taking */
+/** So many components a joined edit has at most; each further keystroke walks over them. */
+const JOINED_COMPONENTS = 256;
+
 /** @typedef {{ readonly topic_name: string, readonly change: Change }} Made one change of an action */
 /** @typedef {{ count: number, made: readonly Made[], how: How, at: number }} Draft an action that waits for a topic to load */
 
@@ -39,6 +43,8 @@ export class Own {
   count = 0;
   /** @type {Draft[]} */
   #drafts = [];
+  /** How many actions joined others. */
+  #joined = 0;
 
   /** @param {import('./replica.js').Replica} home @param {number} limit how many may be pending */
   constructor(home, limit) {
@@ -48,7 +54,7 @@ export class Own {
 
   /** How many have no outcome. */
   get unsaved() {
-    return this.actions.length + this.#drafts.length;
+    return this.actions.length + this.#joined + this.#drafts.length;
   }
 
   /** Whether actions that touch a topic have no outcome yet. @param {string} name */
@@ -69,7 +75,7 @@ export class Own {
     if (made.length > this.#home.limits.action_changes) {
       throw new Rejected('too_big', `an action has at most ${this.#home.limits.action_changes} changes, this one has ${made.length}`);
     }
-    if (this.unsaved >= this.#limit) throw new Rejected('busy', `${this.#limit} actions wait for their outcome already`);
+    if (this.actions.length + this.#drafts.length >= this.#limit) throw new Rejected('busy', `${this.#limit} actions wait for their outcome already`);
     const count = this.count + 1;
     const draft = { count, made, how, at: now };
     if (this.#mustWait(made)) this.#drafts.push(draft);
@@ -97,8 +103,15 @@ export class Own {
     }
     if (actions.length === 0) return undefined;
     const push = pushOf(actions, this.acknowledged + 1 + this.sent, this.acknowledged);
+    for (const action of actions) action.wasSent = true;
     this.sent += actions.length;
     return push;
+  }
+
+  /** Where what is on its way stands in a text or list that comes anew is known to the server alone. @param {Mirror} mirror */
+  lose(mirror) {
+    const sent = new Set(this.actions.slice(0, this.sent));
+    for (const part of mirror.own) if (sent.has(part.action)) part.lost = true;
   }
 
   /** Where own changes that were not sent belong in texts and lists that came anew is not known. @param {readonly Mirror[]} mirrors @param {number} from the first action that may be refused */
@@ -166,7 +179,7 @@ export class Own {
       throw error;
     }
     if (latest && this.#supersede(action)) return;
-    this.actions.push(action);
+    if (!this.#join(action)) this.actions.push(action);
     if (action.tracked) this.#home.undo.acted();
     this.show(action, shown);
   }
@@ -198,7 +211,41 @@ export class Own {
     mirror.withdraw();
     mirror.supersede(/** @type {Change} */ (change));
     earlier.joined.push(action.count);
+    this.#joined += 1;
     return true;
+  }
+
+  /**
+   * An edit joins the youngest action, if that is an edit of the same text that was never sent (M48):
+   * what meets others after a time offline is then as many edits as there were pauses.
+   * @param {Pending} action
+   */
+  #join(action) {
+    const youngest = this.actions[this.actions.length - 1];
+    if (!youngest || youngest.wasSent || youngest.parts.length !== 1 || action.parts.length !== 1 || this.#home.turns.isAsked) return false;
+    const [part, earlier] = [action.parts[0], youngest.parts[0]];
+    const { mirror } = part;
+    if (mirror.type !== 'string' || earlier.mirror !== mirror || mirror.own[mirror.own.length - 2] !== earlier || earlier.lost) return false;
+    if (youngest.kind !== 'plain' || youngest.tracked !== action.tracked || youngest.group !== action.group) return false;
+    if (action.group === undefined && action.at - youngest.at > TOGETHER_MS) return false;
+    const [before, change] = [earlier.change, part.change];
+    if (before?.type !== 'edit' || change?.type !== 'edit' || !earlier.step?.changed || !part.step?.changed) return false;
+    const components = compose(before.components, change.components);
+    if (components.length > JOINED_COMPONENTS || this.#isTooLong(mirror, components)) return false;
+    mirror.join(components);
+    youngest.at = action.at;
+    youngest.turn = action.turn;
+    youngest.joined.push(action.count);
+    this.#joined += 1;
+    return true;
+  }
+
+  /** @param {Mirror} mirror @param {readonly import('./text.js').AnyComponent[]} components */
+  #isTooLong(mirror, components) {
+    let bytes = mirror.name.length * 3 + 1_024;
+    // A character is three bytes of UTF-8, or six of an escape.
+    for (const { insert } of components) bytes += 40 + (insert === undefined ? 0 : insert.length * 6);
+    return bytes > this.#home.limits.message_bytes;
   }
 
   /** Tells of what an own action did. @param {Pending} action @param {Shown} shown */
@@ -224,7 +271,13 @@ export class Own {
     const alteredInverses = [];
     for (const mirror of action.mirrors) {
       const { name, type } = mirror;
-      const before = Number(previous[action.named.indexOf(name)] ?? 0);
+      const place = action.named.indexOf(name);
+      if (place < 0) {
+        // Nothing was left of it here when it was sent, so nothing is said of this topic.
+        mirror.drop(action);
+        continue;
+      }
+      const before = Number(previous[place] ?? 0);
       if (altered) {
         const parts = altered.filter((/** @type {any} */ { topic_name }) => topic_name === name);
         alteredInverses.push(this.#replace(action, mirror, parts.map((/** @type {any} */ { change }) => withoutId(change)), sequence, before, effects));
@@ -338,6 +391,7 @@ export class Own {
 
   /** @param {Pending} action @param {Accepted | Rejected} outcome */
   settle(action, outcome) {
+    this.#joined -= action.joined.length;
     for (const count of [action.count, ...action.joined]) this.#home.news.add({ kind: 'settled', action: count, outcome });
   }
 

@@ -20,6 +20,8 @@ export class Pending {
   parts = [];
   /** @type {number[]} Later actions that it stands for as well. */
   joined = [];
+  /** Whether it was on its way once; then it stays as it is. */
+  wasSent = false;
   /** @type {number | undefined} What it is undone together with. */
   group;
   /** @type {readonly string[]} The topics that it named when it was sent, each once. */

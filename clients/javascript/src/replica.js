@@ -322,8 +322,8 @@ export class Replica {
     const before = mirror.watched ? mirror.read() : undefined;
     if (wasLoaded) this.undo.forget(name);
     if (this.resuming && wasLoaded) mirror.replaced = true;
-    else if (wasLoaded) this.own.refuseStale([mirror], this.own.sent);
-    if (wasLoaded && mirror.isPositional && !this.resuming) for (const part of mirror.own) part.lost = true;
+    const isStale = wasLoaded && !this.resuming;
+    if (isStale && mirror.isPositional) this.own.lose(mirror);
     mirror.load(value, sequence);
     mirror.doubted = false;
     mirror.error = undefined;
@@ -331,6 +331,8 @@ export class Replica {
     if (mirror.type !== 'event' && mirror.watched && !(before !== undefined && equal(before, mirror.read()))) {
       this.news.changed(mirror, null, null, { by: 0, mine: false, cause: 'snapshot' });
     }
+    // What is taken back is taken from the new value.
+    if (isStale) this.own.refuseStale([mirror], this.own.sent);
     if (!this.resuming) this.own.settleDrafts();
     this.#changedHistory();
   }

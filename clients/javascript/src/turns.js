@@ -20,6 +20,11 @@ export class Turns {
     this.#home = home;
   }
 
+  /** Whether something was asked for and has to wait. */
+  get isAsked() {
+    return this.#asked.length > 0;
+  }
+
   /** Forgets what was asked for. */
   clear() {
     this.#asked = [];
@@ -54,6 +59,8 @@ export class Turns {
       return true;
     }
     if (this.#home.own.actions.every(({ kind }) => kind === turn)) {
+      // Its inverse will stand above what was never sent, which has to be on the confirmed value then.
+      if (turn === 'undo' && this.#home.undo.isAhead && this.#home.own.actions.length > 0) return false;
       const entry = this.#home.undo.next(turn);
       if (!entry) return true;
       const action = new Pending(++this.#home.own.count, turn, false, 0, 0);

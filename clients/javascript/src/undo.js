@@ -23,6 +23,7 @@ import { transform } from './transform.js';
  * @property {number} at when the last action in it was made
  * @property {number} turn
  * @property {boolean} closed whether no further action joins it
+ * @property {boolean} final whether a tracked action was made while its undo was pending: that cannot be redone then
  * @property {number} bytes
  * @property {Taking[]} backlog commits that it was not carried over yet, nor those below it
  */
@@ -32,7 +33,7 @@ const BYTES = 1_048_576;
 /** So many transforms may have to be made up for; then what would need them is forgotten. */
 const BACKLOG = 1_000_000;
 /** Actions that were made within this time are undone together. */
-const TOGETHER_MS = 500;
+export const TOGETHER_MS = 500;
 
 export class Undo {
   /** @type {Record<Turn, Entry[]>} */
@@ -51,7 +52,9 @@ export class Undo {
 
   /** The application made a tracked action: what was undone before cannot be redone. */
   acted() {
-    this.#stacks.redo = [];
+    // A redo on its way still happens, and can be undone then.
+    this.#stacks.redo = this.#stacks.redo.filter(({ action }) => action);
+    for (const entry of this.#stacks.undo) if (entry.action) entry.final = true;
   }
 
   /**
@@ -85,8 +88,9 @@ export class Undo {
 
   /** A pending undo or redo was accepted. @param {Pending} action @param {Taking[]} inverse */
   taken(action, inverse) {
+    const isFinal = TURNS.some((turn) => this.#stacks[turn].some((entry) => entry.action === action && entry.final));
     this.drop(action);
-    if (inverse.length > 0) this.#push(action.kind === 'undo' ? 'redo' : 'undo', entryOf(inverse, { turn: this.turns, closed: true }));
+    if (inverse.length > 0 && !isFinal) this.#push(action.kind === 'undo' ? 'redo' : 'undo', entryOf(inverse, { turn: this.turns, closed: true }));
   }
 
   /** The entry of a pending undo or redo is no more. @param {Pending} action */
@@ -120,6 +124,11 @@ export class Undo {
         if (entry.action === action) Object.assign(entry, { action: undefined, changes });
       }
     }
+  }
+
+  /** Whether an entry that was never sent could be redone. */
+  get isAhead() {
+    return this.#stacks.redo.some(({ ahead }) => ahead);
   }
 
   /** The top entry, if it was never sent, to be made again. @returns {Entry | undefined} */
@@ -219,7 +228,7 @@ const TURNS = ['undo', 'redo'];
 /** @param {Taking[]} changes @param {Partial<Entry>} about @returns {Entry} */
 function entryOf(changes, about) {
   const topics = new Set(changes.map(({ name }) => name));
-  return { changes, topics, action: undefined, ahead: false, group: undefined, at: 0, turn: 0, closed: false, bytes: weight(changes), backlog: [], ...about };
+  return { changes, topics, action: undefined, ahead: false, group: undefined, at: 0, turn: 0, closed: false, final: false, bytes: weight(changes), backlog: [], ...about };
 }
 
 /** @param {readonly Taking[]} changes */

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Chunks } from '../src/chunks.js';
 import { decode } from '../src/change.js';
 import { documentOf } from '../src/document.js';
-import { componentsOf } from '../src/edit.js';
+import { componentsOf, compose } from '../src/edit.js';
 import { invert } from '../src/invert.js';
 import { DEFAULT_LIMITS } from '../src/limits.js';
 import { rectangle, transform } from '../src/transform.js';
@@ -108,6 +108,33 @@ test('of two changes of one value, either comes to the same behind the other', (
   t.diagnostic(`${ran} random pairs ran`);
   assert.ok(ran > 0);
 });
+
+test('two edits of a text as one do what both do in turn', (t) => {
+  const seed = Number(process.env.SEED ?? 1);
+  const random = new Random(seed);
+  const { state, change } = CASES.string;
+  let ran = 0;
+  for (let round = 0; round < 5_000; round++) {
+    const before = state(random);
+    const first = edit(random, before, change);
+    const between = after('string', before, [first]);
+    const next = edit(random, between, change);
+    const both = compose(first.components, next.components);
+    const id = `SEED=${seed} ${JSON.stringify([before, first, next, both])}`;
+    same(after('string', before, [{ type: 'edit', components: both }]), after('string', between, [next]), id);
+    assert.deepEqual(componentsOf({ type: 'edit', components: both }), both, `${id} in canonical form`);
+    ran++;
+  }
+  t.diagnostic(`${ran} pairs of edits ran`);
+});
+
+/** @param {Random} random @param {string} value @param {(random: Random, value: any) => any} make @returns {Change} */
+function edit(random, value, make) {
+  for (;;) {
+    const change = decode('string', make(random, value), { limits: DEFAULT_LIMITS, by: 1 });
+    if (change.type !== 'set') return { type: 'edit', components: componentsOf(change) };
+  }
+}
 
 /** @param {TopicType} type @param {any} before @param {Change} a @param {Change} b @param {string} id */
 function check(type, before, a, b, id) {

@@ -150,7 +150,8 @@ impl Room {
 
     fn drop_tombstone(&mut self, name: &TopicName) {
         if self.keeper.tombstones.remove(name).is_some() {
-            let at = self.keeper.recorded;
+            // No commit: whatever is covered stays so.
+            let at = self.keeper.recorded.next();
             self.keeper.changed(Unsaved::Topic(name.clone()), at);
         }
     }
@@ -189,13 +190,13 @@ impl Room {
                 *client
             })
             .collect();
-        let at = self.keeper.recorded;
+        let at = self.keeper.recorded.next();
         clients.into_iter().for_each(|client| self.unsaved_member(client, at));
     }
 
     /// What is known of a client that the journal knows is another than was saved.
     pub(crate) fn member_changed(&mut self, client: ClientId) {
-        let at = self.keeper.recorded;
+        let at = self.keeper.recorded.next();
         self.keeper.changed(Unsaved::Member(client), at);
     }
 

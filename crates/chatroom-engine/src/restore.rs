@@ -81,7 +81,7 @@ impl Room {
         if !image.whole {
             let mut clients: Vec<ClientId> = room.members.by_id.drain().map(|(client, _)| client).collect();
             clients.sort();
-            clients.into_iter().for_each(|client| room.unsaved_member(client, image.last));
+            clients.into_iter().for_each(|client| room.unsaved_member(client, image.last.next()));
         }
         let unseen = now.since_ms(known.at).saturating_add(1).saturating_mul(COMMITS_PER_MS);
         room.sequence = Sequence(image.last.max(known.sequence).0.saturating_add(unseen));
@@ -173,7 +173,9 @@ impl Room {
                         self.unsaved_topic(part.topic_name.clone(), sequence);
                     }
                 }
-                self.replay_outcomes(sequence, &author, &parts);
+                if sequence > covered {
+                    self.replay_outcomes(sequence, &author, &parts);
+                }
                 let number = author.outcomes.last().map(|outcome| outcome.number);
                 let by = author.by;
                 self.next_client = self.next_client.max(by.0);

@@ -42,6 +42,12 @@ impl Kept {
         self.records.drain(..covered.saturating_sub(left));
     }
 
+    /// Whether nothing was ever kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.last == Sequence(0)
+    }
+
     /// The room as it is kept.
     ///
     /// # Errors

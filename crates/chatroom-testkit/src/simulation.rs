@@ -427,6 +427,10 @@ impl Simulation {
 
     /// The room's process dies, and another one goes on with what was kept.
     fn crash(&mut self) -> Result<(), String> {
+        if self.kept.is_empty() {
+            // It would be another room, whose truth begins anew.
+            return Ok(());
+        }
         self.done.crashes += 1;
         self.note(|| "the room crashes".to_owned());
         for node in &mut self.nodes {
@@ -443,10 +447,6 @@ impl Simulation {
         (0..self.nodes.len()).try_for_each(|at| self.look(at))?;
         self.now = self.now.after_ms(1);
         self.room = self.kept.restore(self.config.clone(), self.now).map_err(|damage| damage.to_string())?;
-        if self.room.sequence() == Sequence(0) {
-            // Nothing was kept yet: it is another room.
-            self.nodes.iter_mut().for_each(|node| node.last_accepted = Sequence(0));
-        }
         for (name, _) in self.names.iter().filter(|(_, kind)| !kind.is_journaled()) {
             if let Some(value) = self.shadow.get_mut(name) {
                 *value = TopicValue::zero(value.kind());
