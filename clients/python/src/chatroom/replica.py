@@ -16,8 +16,8 @@ from .code import NAMES, ChatroomError, Rejected
 from .invert import invert_with
 from .mirror import Mirror, Own, Resuming
 from .text import Text
-from .transform import Change
-from .undo import Direction, History, Part
+from .transform import Change, components_of, compose_edits
+from .undo import GROUP_MS, Direction, History, Part
 from .value import canonical
 
 Message = dict[str, Any]
@@ -25,6 +25,8 @@ Maker = Callable[[str, "Value | None"], Change]
 """Makes a change from a topic's type and value, for a position that counts from the end."""
 
 PENDING_MAX = 10_000
+# So many components a joined edit has at most; each further keystroke walks over them.
+JOINED_COMPONENTS_MAX = 256
 ENVELOPE_BYTES = 256
 PART_BYTES = 64
 
@@ -60,8 +62,10 @@ class Pending:
     tracked: bool = False
     group: int | None = None
     at_ms: int = 0
-    # The topics that it named when it was sent, in that order.
-    named: list[str] = field(default_factory=list)
+    # The topics that it named when it was sent, in that order; None if it never was.
+    named: list[str] | None = None
+    # The actions that joined it and have its outcome (M48).
+    joined: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -219,8 +223,16 @@ class Replica:
                 retryable=code == "connection_lost",
                 maybe_executed=maybe_executed,
             )
-            outcomes.append(Settled(number, rejected=rejected))
-        self.settled.extend(reversed(outcomes))
+            outcomes.append((action, rejected))
+        for action, rejected in reversed(outcomes):
+            self._settle(action, rejected=rejected)
+
+    def _settle(
+        self, action: Pending, sequence: int = 0, effect: bool = True, rejected: Rejected | None = None
+    ) -> None:
+        """An action, and those that joined it, have their outcome."""
+        for number in (action.id, *action.joined):
+            self.settled.append(Settled(number, sequence, effect, rejected))
 
     def _first_part(self, action: Pending) -> tuple[str, Change | None]:
         for name in action.topics:
@@ -336,9 +348,10 @@ class Replica:
         mirror.replay()
         if known:
             self.history.forget(name)
-        self._lose(lost, "stale_base", "the text or list came anew, and where this belongs in it is not known any more")
         if resuming is None and kind != "event" and (before is None or not mirror.leads(before.data, [])):
             self.told.append(Told(name, "snapshot", [], sequence, 0))
+        # What is taken back is taken from the new value.
+        self._lose(lost, "stale_base", "the text or list came anew, and where this belongs in it is not known any more")
 
     def _refused(self, name: str, error: ChatroomError) -> None:
         mirror = self.mirrors.get(name)
@@ -444,7 +457,7 @@ class Replica:
         most = self.limits["action_changes"]
         if len(parts) > most:
             raise ChatroomError("too_big", f"an action has at most {most} changes, this one has {len(parts)}")
-        if self.unsaved >= PENDING_MAX:
+        if len(self._actions) + len(self._waiting) >= PENDING_MAX:
             raise ChatroomError("busy", f"{PENDING_MAX} actions wait for their outcome already")
         number = self._next_action + 1
         waiting = Waiting(number, list(parts), tracked, group, now_ms)
@@ -517,7 +530,44 @@ class Replica:
         if waiting.tracked:
             self.history.acted()
         action = Pending(waiting.id, list(shown), None, waiting.tracked, waiting.group, waiting.now_ms)
-        self._actions.append(action)
+        if not self._join(action):
+            self._actions.append(action)
+
+    def _join(self, action: Pending) -> bool:
+        """Joins an edit to the youngest action, if that is an edit of the same text that was never sent (M48)."""
+        youngest = self._actions[-1] if len(self._actions) > self._sent else None
+        if youngest is None or youngest.named is not None or youngest.taken_from is not None or self.history.asked:
+            return False
+        if youngest.topics != action.topics or len(action.topics) != 1:
+            return False
+        if (youngest.tracked, youngest.group) != (action.tracked, action.group):
+            return False
+        if action.group is None and action.at_ms - youngest.at_ms > GROUP_MS:
+            return False
+        name = action.topics[0]
+        mirror = self.mirrors[name]
+        if mirror.kind != "string" or len(mirror.own) < 2:
+            return False
+        before, last = mirror.own[-2], mirror.own[-1]
+        alone = len(mirror.own) < 3 or mirror.own[-3].action != before.action
+        if not alone or last.action != action.id or before.action != youngest.id or before.lost:
+            return False
+        edits = [before.change, last.change, last.back, before.back]
+        if any(edit is None or edit["type"] != "edit" for edit in edits):
+            return False
+        change, back = (
+            compose_edits(components_of(first or {}), components_of(then or {}))
+            for first, then in ((before.change, last.change), (last.back, before.back))
+        )
+        made: Change = {"type": "edit", "components": change}
+        size = ENVELOPE_BYTES + len(name) + PART_BYTES + len(canonical(made).encode())
+        if len(change) > JOINED_COMPONENTS_MAX or size > self.limits["message_bytes"]:
+            return False
+        mirror.own.pop()
+        before.change, before.back = (made, {"type": "edit", "components": back}) if change else (None, None)
+        youngest.at_ms = action.at_ms
+        youngest.joined.append(action.id)
+        return True
 
     def push(self) -> Message | None:
         """The next message with own actions, if one may go out now; they are on their way then (M20, M26)."""
@@ -577,8 +627,11 @@ class Replica:
             mirror = self.mirrors.get(name)
             if mirror is None:
                 continue
-            place = action.named.index(name) if name in action.named else -1
-            previous = content.get("previous", [])[place] if place >= 0 else 0
+            if name not in (action.named or ()):
+                # Nothing was left of it here when it was sent, so nothing is said of this topic.
+                mirror.own = deque(own for own in mirror.own if own.action != action.id)
+                continue
+            previous = content.get("previous", [])[(action.named or []).index(name)]
             altered = None if given is None else [it["change"] for it in given if it["topic_name"] == name]
             self._accepted_in(action, name, mirror, content["sequence"], previous, altered, inverse, effective)
         back = [part for _, parts in sorted(inverse, key=lambda it: -it[0]) for part in parts]
@@ -590,7 +643,7 @@ class Replica:
         else:
             for name, kind, change in effective:
                 self.history.shift(name, kind, change)
-        self.settled.append(Settled(action.id, content["sequence"], content.get("effect", True)))
+        self._settle(action, content["sequence"], content.get("effect", True))
         self._go_on_undoing()
 
     def _accepted_in(
@@ -686,7 +739,7 @@ class Replica:
             change=content["change"],
             retryable=content.get("retryable", False),
         )
-        self.settled.append(Settled(action.id, rejected=rejected))
+        self._settle(action, rejected=rejected)
         self._go_on_undoing()
 
     def _give_up(self, action: Pending) -> None:
@@ -759,6 +812,12 @@ class Replica:
                 self._show_taken(action, list(entry.changes))
             return True
         if all(action.taken_from == direction for action in self._actions):
+            if direction == "undo" and any(entry.ahead for entry in redo):
+                # Its inverse will stand above these: they have to be on the confirmed value.
+                if self._actions:
+                    return False
+                for entry in redo:
+                    entry.ahead = False
             taken = self.history.next(direction)
             if taken is not None:
                 taken.pending = self._number()
@@ -827,7 +886,7 @@ class Replica:
 
     def _settle_cancelled(self, action: Pending) -> None:
         rejected = Rejected("cancelled", "it was undone before it was sent", retryable=True)
-        self.settled.append(Settled(action.id, rejected=rejected))
+        self._settle(action, rejected=rejected)
 
     # Reading.
 
@@ -839,7 +898,7 @@ class Replica:
     @property
     def unsaved(self) -> int:
         """How many own actions have no outcome yet."""
-        return len(self._actions) + len(self._waiting)
+        return len(self._actions) + sum(len(action.joined) for action in self._actions) + len(self._waiting)
 
     def value(self, name: str) -> Any:
         """The confirmed value with the own changes on top, as a snapshot shows it."""

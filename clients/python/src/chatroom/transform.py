@@ -246,6 +246,32 @@ def transform_edit(a: list[Component], b: list[Component], later: bool) -> list[
     return canonical_edit(result)
 
 
+def compose_edits(first: list[Component], following: list[Component]) -> list[Component]:
+    """The edit that does at once what one and then another do, in canonical form.
+
+    For edits that nobody else has seen yet: a composed edit transforms otherwise than its parts.
+    """
+    result: list[Component] = []
+    own, other = _Walk(first), _Walk(following)
+    while own.kind or other.kind:
+        if own.kind == "delete":
+            result.append({"delete": own.left})
+            own.advance(own.left)
+        elif other.kind == "insert":
+            result.append({"insert": other.take_text()})
+        elif own.kind == "insert":
+            text = own.take_piece(other.left if other.kind else None)
+            if other.kind != "delete":
+                result.append({"insert": text})
+            other.advance(len(text))
+        else:
+            count = min(walk.left for walk in (own, other) if walk.kind)
+            result.append({other.kind if other.kind else "retain": count})
+            own.advance(count)
+            other.advance(count)
+    return canonical_edit(result)
+
+
 class _Walk:
     """A place in a list of components; behind the last the text is kept."""
 
@@ -265,6 +291,15 @@ class _Walk:
         text = str(self._value)
         self._next()
         return text
+
+    def take_piece(self, count: int | None) -> str:
+        """As much of an insert, or all of it."""
+        text = str(self._value)
+        if count is None or count >= len(text):
+            self._next()
+            return text
+        self._value = text[count:]
+        return text[:count]
 
     def advance(self, count: int) -> None:
         if self.kind:

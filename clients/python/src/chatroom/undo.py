@@ -39,6 +39,8 @@ class Entry:
     at_ms: int = 0
     # Whether somebody else wrote to its topics since.
     sealed: bool = False
+    # Whether a tracked action was made while its undo was pending: that cannot be redone then.
+    final: bool = False
     size: int = 0
     # Commits that are still to be carried down from here.
     due: list[Part] = field(default_factory=list)
@@ -58,7 +60,10 @@ class History:
 
     def acted(self) -> None:
         """A tracked action was made: what was undone before it cannot be redone."""
-        self.stacks["redo"].clear()
+        # A redo on its way still happens, and can be undone then.
+        self.stacks["redo"] = [entry for entry in self.stacks["redo"] if entry.pending is not None]
+        for entry in self.stacks["undo"]:
+            entry.final = entry.final or entry.pending is not None
 
     def done(self, topics: set[str], inverse: list[Part], group: int | None, at_ms: int, most: int) -> None:
         """A tracked action was accepted (M51, M53)."""
@@ -66,10 +71,10 @@ class History:
             return
         stack = self.stacks["undo"]
         broken, self.broken = self.broken, False
-        if stack and group is not None:
-            _settle(stack, len(stack) - 1)
         top = stack[-1] if stack and stack[-1].pending is None else None
         if top is not None and self._joins(top, topics, group, at_ms, broken):
+            # What waits with the entry came before what joins it now.
+            _settle(stack, len(stack) - 1)
             kept = [part for part in inverse if not any(_overwrites(later, part) for later in top.changes)]
             # What would make the entry too large begins another.
             if len(kept) + len(top.changes) <= most:
@@ -141,7 +146,7 @@ class History:
     def taken(self, direction: Direction, action: int, topics: set[str], inverse: list[Part]) -> None:
         """A pending undo or redo was accepted (M55)."""
         entry = self.remove(direction, action)
-        if entry is None or not inverse:
+        if entry is None or not inverse or entry.final:
             return
         other: Direction = "redo" if direction == "undo" else "undo"
         again = Entry(
