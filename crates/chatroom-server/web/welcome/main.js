@@ -5,7 +5,7 @@ import { colourOf, nameOf } from './names.js';
 import { $, restart, setPeople } from './page.js';
 import { counter, room } from './room.js';
 import { tape } from './tape.js';
-import { bindText } from './text.js';
+import { bindText, both } from './text.js';
 
 /** @typedef {import('./page.js').Entry} Entry */
 
@@ -86,39 +86,51 @@ function showPeople() {
 
 // The order of the room, told in short words. An own change is shown at once, but its place in the
 // order is known with its outcome.
-/** @type {Map<number, string>} */
+/** @typedef {string | readonly import('./text.js').Component[]} What in words, or an edit of the text */
+/** @type {Map<number, What>} */
 const notes = new Map();
+/** @type {{ sequence: number, what: What | undefined } | undefined} What was accepted last: several edits may be one by then. */
+let accepted;
 
-/** @param {{ sequence: number, by: number, action?: number }} meta @param {string} words */
-function note({ sequence, by, action }, words) {
-  if (action === undefined) order.add(sequence, by, words);
-  else notes.set(action, words);
+/** @param {{ sequence: number, by: number, action?: number }} meta @param {What} what */
+function note({ sequence, by, action }, what) {
+  if (action === undefined) order.add(sequence, by, inWords(what));
+  else notes.set(action, what);
 }
 
 room.on('accepted', ({ action, sequence }) => {
-  const words = notes.get(action);
+  const what = notes.get(action);
   notes.delete(action);
-  if (words) order.add(sequence, room.id, words);
-  else order.move(sequence);
+  if (accepted?.sequence === sequence && what !== undefined && typeof what !== 'string' && typeof accepted.what === 'object') {
+    accepted.what = both(accepted.what, what);
+    return;
+  }
+  const one = { sequence, what };
+  accepted = one;
+  // All that share an outcome are told of it at once.
+  queueMicrotask(() => {
+    if (one.what) order.add(sequence, room.id, inWords(one.what));
+    else order.move(sequence);
+  });
 });
 counter.on((value, change, meta) => {
   if (change && meta.cause !== 'rejected') note(meta, change.type === 'add' ? `counter ${change.value < 0 ? '−' : '+'}${Math.abs(change.value)}` : `counter = ${value}`);
 });
 const text = bindText(/** @type {HTMLTextAreaElement} */ ($('#text')), room, 'welcome/text');
 text.on((value, change, meta) => {
-  if (change && meta.cause !== 'rejected') note(meta, `text ${brief(change)}`);
+  if (change && meta.cause !== 'rejected') note(meta, change.type === 'edit' ? change.components : 'text set');
 });
 
-/** @param {import('/chatroom.js').Change} change */
-function brief({ type, components }) {
-  if (type !== 'edit') return 'set';
+/** @param {What} what */
+function inWords(what) {
+  if (typeof what === 'string') return what;
   let inserted = '';
   let gone = 0;
-  for (const { insert = '', delete: deleted = 0 } of components) {
+  for (const { insert = '', delete: deleted = 0 } of what) {
     inserted += insert;
     gone += deleted;
   }
   const letters = [...inserted.replace(/\s/g, ' ')];
   const shown = letters.length > 10 ? `${letters.slice(0, 9).join('')}…` : letters.join('');
-  return [gone ? `−${gone}` : '', shown ? `“${shown}”` : ''].filter(Boolean).join(' ');
+  return ['text', gone ? `−${gone}` : '', shown ? `“${shown}”` : ''].filter(Boolean).join(' ');
 }

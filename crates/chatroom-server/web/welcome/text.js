@@ -50,6 +50,52 @@ export function bindText(area, room, name) {
   return text;
 }
 
+/** @typedef {{ readonly retain?: number, readonly insert?: string, readonly delete?: number }} Component */
+
+/**
+ * What two edits do, one made on what the other left, as one. What is typed before the server had an
+ * answer goes to it as one edit.
+ * @param {readonly Component[]} first
+ * @param {readonly Component[]} next
+ * @returns {Component[]}
+ */
+export function both(first, next) {
+  /** @type {Component[]} */
+  const result = [];
+  const left = [...first];
+  /** @param {Component} component */
+  const put = (component) => {
+    const last = result.length - 1;
+    // What is typed where something was deleted stands before the deletion.
+    if (component.insert !== undefined && result[last]?.delete) {
+      if (result[last - 1]?.insert !== undefined) result[last - 1] = { insert: result[last - 1].insert + component.insert };
+      else result.splice(last, 0, component);
+    } else if (component.insert !== undefined && result[last]?.insert !== undefined) result[last] = { insert: result[last].insert + component.insert };
+    else result.push(component);
+  };
+  for (const component of next) {
+    if (component.insert !== undefined) {
+      put(component);
+      continue;
+    }
+    for (let count = component.retain ?? component.delete ?? 0; count > 0; ) {
+      const part = left.shift() ?? { retain: count };
+      if (part.delete) {
+        put(part);
+        continue;
+      }
+      const length = part.insert?.length ?? part.retain ?? 0;
+      const taken = Math.min(count, length);
+      if (taken < length) left.unshift(part.insert === undefined ? { retain: length - taken } : { insert: part.insert.slice(taken) });
+      if (component.delete === undefined) put(part.insert === undefined ? { retain: taken } : { insert: part.insert.slice(0, taken) });
+      else if (part.insert === undefined) put({ delete: taken });
+      count -= taken;
+    }
+  }
+  left.forEach(put);
+  return result;
+}
+
 /**
  * The smallest splice that makes `before` to `after`. Where several do, as when "a" was typed in
  * "aaa", the one that ends at the caret is the one that was meant.
