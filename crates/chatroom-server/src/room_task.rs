@@ -144,6 +144,9 @@ impl RoomTask {
         if let Some(Store { journal, keep }) = self.store.clone() {
             let (room, mut ledger) = Ledger::load(journal, keep, self.config.clone(), self.clock.now()).await?;
             self.room = room;
+            // It counts from the beginning.
+            self.metrics.add_counts(self.counted.1, Counts::default());
+            self.counted = Default::default();
             if full.is_some() {
                 ledger.probe();
             }

@@ -1,6 +1,7 @@
 //! A world for ChatRoom's own tests: rooms without sockets under a fake clock, a real server with
 //! real sockets, and the runners of the vectors in `conformance/`. Never published.
 
+pub mod failing_journal;
 pub mod fuzz;
 pub mod generate;
 pub mod kept;

@@ -299,9 +299,7 @@ async fn replicas(rooms: &[Client]) -> Value {
     for room in rooms {
         let (log, order) = (room.topic::<Dict<String>>("log").unwrap(), room.topic::<List<String>>("order").unwrap());
         let (sum, text) = (room.topic::<Int>("sum").unwrap(), room.topic::<Text>("text").unwrap());
-        let value = move || {
-            serde_json::json!({"log": log.value(), "order": order.value(), "sum": sum.value(), "text": text.value()})
-        };
+        let value = move || serde_json::json!({"log": log.value(), "order": order.value(), "sum": sum.value(), "text": text.value()});
         all.push(value);
     }
     until("all replicas are the same", || {
@@ -353,7 +351,9 @@ fn check_journal(data: &Path, outcomes: &BTreeMap<String, Became>, replicas: &Va
         let before = last.insert(client, number).unwrap_or_default();
         assert!(number > before, "client {client}: {number} after {before}");
     }
-    let of = |class: usize| marks.iter().filter(move |mark| mark.split(':').next().unwrap().parse::<usize>().unwrap() % 3 == class);
+    let of = |class: usize| {
+        marks.iter().filter(move |mark| mark.split(':').next().unwrap().parse::<usize>().unwrap() % 3 == class)
+    };
     assert_eq!(order.len(), of(1).count());
     assert!(replicas["order"] == serde_json::json!(order), "the list is as the journal has it");
     assert_eq!(replicas["sum"], serde_json::json!(of(2).count()), "a part of an action never goes alone");

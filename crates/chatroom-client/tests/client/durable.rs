@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use chatroom_client::{Dict, Int, Text};
+use chatroom_client::{Call, Code, Dict, Event, Int, ServiceError, Text};
 use chatroom_server::Server;
 use chatroom_server::journal::MemoryJournal;
 use chatroom_testkit::TestServer;
+use chatroom_testkit::failing_journal::{FailingJournal, Mode};
 
 use crate::link::{Link, client, until};
 
@@ -55,4 +56,113 @@ async fn servers_come_and_go() {
     seen.loaded().await.unwrap();
     read.loaded().await.unwrap();
     assert_eq!((seen.value(), read.value().map(|text| text.len())), (Some(200), Some(200)));
+}
+
+fn failing(journal: &Arc<FailingJournal>) -> TestServer {
+    TestServer::serve(Server::builder().journal(journal.clone()).build().unwrap())
+}
+
+/// Without room nothing is taken that would have to be kept; all else goes on, and so does writing as
+/// soon as there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_changes_and_nothing_else() {
+    let journal = Arc::new(FailingJournal::default());
+    let running = failing(&journal);
+    let link = Link::new(&running);
+    let room = link.builder().connect().await.unwrap();
+    let score = room.topic::<Int>("score").unwrap();
+    for _ in 0..5 {
+        score.add(1).await.unwrap();
+    }
+    let id = room.id();
+    journal.set(Mode::Full);
+    // The first that finds no room brings the room back to what is kept; it is asked for again then.
+    let refused = score.add(100).await.unwrap_err();
+    assert_eq!(refused.code, Code::StorageFull);
+    assert!(refused.retryable && !refused.maybe_executed, "{refused}");
+    assert_eq!(score.value(), Some(5), "it was taken back");
+    assert_eq!(score.add(100).await.unwrap_err().code, Code::StorageFull);
+    // Reads, events, presence and services go on.
+    let late = client(&running).await;
+    let seen = late.topic::<Int>("score").unwrap();
+    seen.loaded().await.unwrap();
+    assert_eq!(seen.value(), Some(5));
+    let ring = room.topic::<Event<i64>>("ring").unwrap();
+    ring.loaded().await.unwrap();
+    ring.emit(&1).await.unwrap();
+    room.presence::<String>("who").unwrap().put(&"me".to_owned()).await.unwrap();
+    let _registration = late.provide("one", |_: Call<()>| async { Ok::<_, ServiceError>(1) }).await.unwrap();
+    assert_eq!(room.call::<i64>("one", &()).await.unwrap(), 1);
+
+    journal.set(Mode::Works);
+    let mut tries = 0;
+    while let Err(refused) = score.add(1).await {
+        assert_eq!(refused.code, Code::StorageFull);
+        tries += 1;
+        assert!(tries < 10_000, "writing does not resume");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    until("all see it", || seen.value() == Some(6)).await;
+    assert_eq!(room.id(), id, "it is who it was");
+    assert_eq!(room.gaps(), 0);
+}
+
+/// Whether an append was kept cannot be told: the room is loaded again, and the client asks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_known_is_found_out() {
+    for mode in [Mode::TearsKept, Mode::TearsLost, Mode::Fails] {
+        let journal = Arc::new(FailingJournal::default());
+        let running = failing(&journal);
+        let room = Link::new(&running).builder().connect().await.unwrap();
+        let score = room.topic::<Int>("score").unwrap();
+        score.add(1).await.unwrap();
+        journal.set(mode);
+        let action = tokio::spawn(score.add(10).into_future());
+        until("it failed", || journal.failed() > 0).await;
+        journal.set(Mode::Works);
+        action.await.unwrap().unwrap();
+        assert_eq!(score.value(), Some(11), "{mode:?}");
+        score.add(100).await.unwrap();
+        assert_eq!(client(&running).await.topic::<Int>("score").unwrap().loaded().await.unwrap(), 111, "{mode:?}");
+    }
+}
+
+/// A journal that fails by a seed, under load: every action that was acknowledged counts once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_under_load() {
+    let journal = Arc::new(FailingJournal::seeded(7));
+    let running = failing(&journal);
+    let link = Link::new(&running);
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let room = link.builder().connect().await.unwrap();
+        clients.push(tokio::spawn(async move {
+            let (score, text) = (room.topic::<Int>("score").unwrap(), room.topic::<Text>("text").unwrap());
+            score.loaded().await.unwrap();
+            text.loaded().await.unwrap();
+            let mut counted = (0, 0);
+            for _ in 0..60 {
+                let (add, insert) = (score.add(1), text.insert(0, "x"));
+                counted.0 += i64::from(add.await.is_ok());
+                counted.1 += usize::from(insert.await.is_ok());
+            }
+            (counted, room)
+        }));
+    }
+    let (mut sum, mut length) = (0, 0);
+    let mut rooms = Vec::new();
+    for client in clients {
+        let ((score, text), room) = client.await.unwrap();
+        sum += score;
+        length += text;
+        rooms.push(room);
+    }
+    journal.heal();
+    let late = client(&running).await;
+    let (score, text) = (late.topic::<Int>("score").unwrap(), late.topic::<Text>("text").unwrap());
+    score.loaded().await.unwrap();
+    text.loaded().await.unwrap();
+    println!("{} appends failed; {sum} and {length} of 480 accepted", journal.failed());
+    assert!(journal.failed() > 5);
+    assert_eq!((score.value(), text.value().map(|text| text.len())), (Some(sum), Some(length)));
 }
