@@ -19,11 +19,12 @@ mod server_process;
 mod stopwatch;
 mod value;
 mod workload;
+mod writes;
 
 use std::io::Write as _;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum as _};
+use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
@@ -65,9 +66,25 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(VALUE_BYTES_MIN as i64..=VALUE_BYTES_MAX))]
     payload: u32,
 
+    /// Whether the server started for it keeps rooms: in memory, or in a folder of its own for a while
+    #[arg(long, value_enum, default_value_t = Kept::Memory, conflicts_with = "url")]
+    durability: Kept,
+
     /// Print a line of JSON for each instead of a table
     #[arg(long)]
     json: bool,
+}
+
+/// How the measured server keeps its rooms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kept {
+    /// Not at all
+    #[default]
+    Memory,
+    /// On disk, not synced at once
+    Written,
+    /// On disk, synced before anybody is told
+    Synced,
 }
 
 /// Measures and prints.
@@ -113,7 +130,7 @@ impl Bench {
         let target = match &self.url {
             Some(url) => Target::running(url, self.pid)?,
             // A new one for each, so that none is measured with the memory of another.
-            None => Target::start(cores.map(|(server, _)| server))?,
+            None => Target::start(cores.map(|(server, _)| server), self.durability)?,
         };
         LocalSet::new().block_on(runtime, run.run(&target, &plan))
     }
@@ -125,7 +142,13 @@ impl Bench {
             (None, None) => "server and generator share the cores".into(),
         };
         let build = if cfg!(debug_assertions) { "; unoptimised build" } else { "" };
-        format!("{places}; {}-byte values, {} s each{build}", self.payload, self.seconds)
+        let kept = match self.durability {
+            _ if self.url.is_some() => "",
+            Kept::Memory => ", in memory",
+            Kept::Written => ", written to disk",
+            Kept::Synced => ", synced to disk",
+        };
+        format!("{places}{kept}; {}-byte values, {} s each{build}", self.payload, self.seconds)
     }
 }
 

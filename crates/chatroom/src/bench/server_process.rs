@@ -2,10 +2,11 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::problem::{Outcome, Problem};
-use super::process;
+use super::{Kept, process};
 
 /// Where a server is, and what is known of its process.
 #[derive(Debug)]
@@ -15,6 +16,19 @@ pub(crate) struct Target {
     pub(crate) pid: Option<u32>,
     /// Ends the process with the workload.
     _process: Option<ServerProcess>,
+    /// Gone with the workload too.
+    _data: Option<TempFolder>,
+}
+
+/// A folder that is removed with this value.
+#[derive(Debug)]
+struct TempFolder(PathBuf);
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        // What cannot be removed is in the folder for what is temporary.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A child process that ends with this value.
@@ -35,11 +49,11 @@ impl Target {
         let host = url.strip_prefix("ws://").unwrap_or(url).trim_end_matches('/');
         let address = host.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
         let address = address.ok_or_else(|| Problem::new(format!("{url} is no address; write ws://HOST:PORT")))?;
-        Ok(Self { address, pid, _process: None })
+        Ok(Self { address, pid, _process: None, _data: None })
     }
 
     /// Starts a server from this very program, on that core if one is given.
-    pub(crate) fn start(core: Option<usize>) -> Outcome<Self> {
+    pub(crate) fn start(core: Option<usize>, kept: Kept) -> Outcome<Self> {
         let program = std::env::current_exe().map_err(|error| Problem::new(format!("who am I? {error}")))?;
         let mut command = match core {
             Some(core) => {
@@ -49,7 +63,20 @@ impl Target {
             }
             None => Command::new(program),
         };
-        command.args(["serve", "--memory", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(["serve", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let durability = match kept {
+            Kept::Memory => None,
+            Kept::Written => Some("written"),
+            Kept::Synced => Some("synced"),
+        };
+        let data = durability.map(|durability| {
+            let folder = std::env::temp_dir().join(format!("chatroom-bench-{}", std::process::id()));
+            command.args(["--durability", durability]).arg("--data").arg(&folder);
+            TempFolder(folder)
+        });
+        if data.is_none() {
+            command.arg("--memory");
+        }
         if std::env::var_os("RUST_LOG").is_none() {
             command.env("RUST_LOG", "warn");
         }
@@ -60,7 +87,7 @@ impl Target {
             BufReader::new(output).read_line(&mut line)?;
         }
         let address = address_in(&line).ok_or_else(|| Problem::new("the server did not say where it listens"))?;
-        Ok(Self { address, pid: Some(process.0.id()), _process: Some(process) })
+        Ok(Self { address, pid: Some(process.0.id()), _process: Some(process), _data: data })
     }
 
     /// Refuses what does not fit into the limits on open files.

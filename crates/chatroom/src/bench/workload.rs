@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use super::problem::Outcome;
 use super::report::Figures;
 use super::server_process::Target;
-use super::{calls, fan_out, idle, rooms};
+use super::{calls, fan_out, idle, rooms, writes};
 
 /// A workload, by its name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -19,6 +19,8 @@ pub(crate) enum Workload {
     Rooms,
     /// 100 callers and 10 providers of a service, 8 calls of each caller in flight
     Calls,
+    /// 1, 64 and 1,024 writers of one topic, one change of each in flight
+    Writes,
     /// 10,000 clients that wait: connecting, memory, and one broadcast to all
     Idle,
 }
@@ -57,6 +59,7 @@ impl Workload {
             Self::FanOut => "fan-out",
             Self::Rooms => "rooms",
             Self::Calls => "calls",
+            Self::Writes => "writes",
             Self::Idle => "idle",
         }
     }
@@ -67,13 +70,18 @@ impl Workload {
             Self::FanOut => 1_000,
             Self::Rooms => 2_000,
             Self::Calls => 100,
+            Self::Writes => 0,
             Self::Idle => 10_000,
         }
     }
 
     /// What is measured of it, in order.
     pub(crate) fn runs(self) -> Vec<Run> {
-        let in_flight: &[u64] = if self == Self::FanOut { &[1, 32] } else { &[1] };
+        let in_flight: &[u64] = match self {
+            Self::FanOut => &[1, 32],
+            Self::Writes => &[1, 64, 1_024],
+            _ => &[1],
+        };
         in_flight.iter().map(|in_flight| Run { workload: self, in_flight: *in_flight }).collect()
     }
 }
@@ -85,6 +93,11 @@ impl Run {
             Workload::FanOut => fan_out::run(target, plan, self.in_flight).await,
             Workload::Rooms => rooms::run(target, plan).await,
             Workload::Calls => calls::run(target, plan).await,
+            Workload::Writes => {
+                let writers =
+                    if plan.clients > 0 { plan.clients } else { usize::try_from(self.in_flight).unwrap_or(1) };
+                writes::run(target, plan, writers).await
+            }
             Workload::Idle => idle::run(target, plan).await,
         };
         figures.map(|figures| Figures { workload: self.workload.name(), payload_bytes: plan.payload, ..figures })
