@@ -31,7 +31,7 @@ fn every_workload_reports_figures() {
     let output = chatroom(&["bench", "--json", "--seconds", "1", "--clients", "20"]).output().unwrap();
     let found = lines(&output);
     let names: Vec<_> = found.iter().map(|figures| figures["workload"].as_str().unwrap()).collect();
-    assert_eq!(names, ["fan-out", "fan-out", "rooms", "calls", "idle"]);
+    assert_eq!(names, ["fan-out", "fan-out", "rooms", "calls", "writes", "writes", "writes", "idle"]);
     for figures in &found {
         check_positive(figures, &["clients", "payload_bytes", "seconds"]);
         check_positive(&figures["latency_ms"], &["p50", "p90", "p99", "max", "count"]);
