@@ -20,7 +20,8 @@ from websockets.typing import Subprotocol
 
 from .action import Accepted, Action
 from .code import NAMES, ChatroomError, Rejected
-from .replica import Maker, Replica
+from .replica import Replica
+from .session import Maker
 from .topic import Deliver, Hz, Listener, Topic, Update
 from .transform import Change
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from .action import Action
 from .change import Value
 from .code import ChatroomError
-from .replica import Maker
+from .session import Maker
 from .transform import Change
 
 if TYPE_CHECKING:
