@@ -52,6 +52,7 @@ class Joining(unittest.TestCase):
                 both_back = compose_edits(back, first_back)
                 self.assertEqual(apply(after, both_back)[0], before)
                 self.assertEqual(both_back, canonical_edit(both_back))
+                self.assertEqual(both_back, apply(before, both)[1])
 
     def test_joined_actions_have_one_outcome(self) -> None:
         replica = Replica()

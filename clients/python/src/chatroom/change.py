@@ -7,7 +7,7 @@ from typing import Any
 
 from .code import ChatroomError
 from .text import Text
-from .transform import Change, canonical_edit, components_of
+from .transform import Canonical, Change, canonical_edit, components_of
 from .value import INTEGER_MAX, canonical, check_number, check_text, equal, plain
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -143,14 +143,18 @@ def _string(value: Value, change: Change, limits: dict[str, int]) -> Change | No
         if text.slice(change["position"], len(change["deletion"])) != change["deletion"]:
             raise ChatroomError("precondition", f"at {change['position']} stands another text than the deletion")
     components = components_of(change)
-    walked = sum(part.get("retain", 0) + part.get("delete", 0) for part in change.get("components", components))
-    if change["type"] == "insert":
-        walked = change["position"]
+    # A retain at the end says how long the text is at least, though it is no part of the canonical form.
+    said = [{"retain": change["position"]}] if change["type"] == "insert" else change.get("components", components)
+    walked = grown = 0
+    for part in said:
+        walked += part.get("retain", 0) + part.get("delete", 0)
+    for part in components:
+        grown += len(part["insert"]) if "insert" in part else -part.get("delete", 0)
     if walked > len(text):
         raise ChatroomError("out_of_range", f"position {walked} is past the end of a text of {len(text)}")
-    grown = sum(len(part.get("insert", "")) - part.get("delete", 0) for part in components)
     _fits(len(text) + grown, most, "a text has at most {} characters, this would have {}")
-    position, back = 0, []
+    position, back = 0, Canonical()
+    inserted = False
     for part in components:
         if "retain" in part:
             position += part["retain"]
@@ -160,8 +164,10 @@ def _string(value: Value, change: Change, limits: dict[str, int]) -> Change | No
             position += len(part["insert"])
             back.append({"delete": len(part["insert"])})
         else:
-            back.append({"insert": text.splice(position, part["delete"], "")})
-    back = canonical_edit(back)
+            # An insert stands before a delete at one place, here as there.
+            at = len(back) - inserted
+            back.insert(at, {"insert": text.splice(position, part["delete"], "")})
+        inserted = "insert" in part
     return {"type": "edit", "components": back} if back else None
 
 
@@ -380,7 +386,9 @@ def _decode_string(name: str, change: Change, limits: dict[str, int]) -> Change:
         if count == 0:
             raise ChatroomError("out_of_range", f"{kind} must be at least 1")
         checked.append({kind: count})
-    return {"type": name, "components": checked}
+    # A retain at the end may reach past the end of the text, which is to be found where that is known.
+    ends = bool(checked) and "retain" not in checked[-1] and all(checked[-1].values())
+    return {"type": name, "components": canonical_edit(checked) if ends else checked}
 
 
 def _decode_presence(name: str, change: Change, by: int, limits: dict[str, int]) -> Change:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import takewhile
 
 from .code import NAMES, ChatroomError, Rejected
 from .invert import invert_with
@@ -60,9 +61,20 @@ class Outcomes(Session):
         effective: list[Part],
     ) -> None:
         kind = mirror.kind or ""
+        mine = list(takewhile(lambda own: own.action <= action.id, mirror.own))
+        current = mirror.follows and previous <= mirror.position < sequence
+        if altered is None and current and all((own.applied or own.change is None) and not own.lost for own in mine):
+            # The value has it in the place that the room gave it, and what is behind it stays as it is.
+            for own in mine:
+                mirror.own.popleft()
+                if own.change is not None and own.back is not None:
+                    inverse.append((own.part, [(name, kind, it) for it in invert_with(kind, own.change, own.back)]))
+                    effective.append((name, kind, own.change))
+            mirror.position = sequence
+            self._tell(name, "accepted", [own.change for own in mine if own.change and kind == "event"], self.me)
+            return
         before = mirror.before(altered or [])
         mirror.rewind()
-        mine = [own for own in mirror.own if own.action == action.id]
         told: list[Change] = []
         doubt = None
         if not mirror.follows or sequence <= mirror.position:

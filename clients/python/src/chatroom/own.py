@@ -11,11 +11,13 @@ from .news import Settled
 from .session import ENVELOPE_BYTES, PART_BYTES, Maker, Pending, Session, Waiting
 from .transform import Change, components_of, compose_edits
 from .undo import GROUP_MS
-from .value import canonical
+from .value import bytes_of
 
 PENDING_MAX = 10_000
 # So many components a joined edit has at most; each further keystroke walks over them.
 JOINED_COMPONENTS_MAX = 256
+# What it costs at most that one component cuts another in two.
+CUT_BYTES = 64
 
 
 class Making(Session):
@@ -84,7 +86,7 @@ class Making(Session):
                     change = decode(mirror.kind, change, by=self.me, limits=self.limits)
                     if mirror.kind == "string" and change["type"] in ("insert", "delete"):
                         raise ChatroomError("unknown_change", "insert and delete are edits here")
-                size += len(name) + PART_BYTES + len(canonical(change).encode())
+                size += len(name) + PART_BYTES + bytes_of(change)
                 if size > self.limits["message_bytes"]:
                     raise ChatroomError("too_big", "the action is larger than a message may be")
                 own = Own(waiting.id, part, change)
@@ -107,7 +109,7 @@ class Making(Session):
             self._tell(name, "local", changes, self.me)
         if waiting.tracked:
             self.history.acted()
-        action = Pending(waiting.id, list(shown), None, waiting.tracked, waiting.group, waiting.now_ms)
+        action = Pending(waiting.id, list(shown), None, waiting.tracked, waiting.group, waiting.now_ms, size=size)
         if not self._join(action):
             self._actions.append(action)
 
@@ -138,12 +140,15 @@ class Making(Session):
             for first, then in ((before.change, last.change), (last.back, before.back))
         )
         made: Change = {"type": "edit", "components": change}
-        size = ENVELOPE_BYTES + len(name) + PART_BYTES + len(canonical(made).encode())
+        # Writing the joined edit at each keystroke would cost all that was typed: what it has at most will do.
+        size = youngest.size + action.size + CUT_BYTES * len(components_of(last.change or {}))
+        if size > self.limits["message_bytes"]:
+            size = ENVELOPE_BYTES + len(name) + PART_BYTES + bytes_of(made)
         if len(change) > JOINED_COMPONENTS_MAX or size > self.limits["message_bytes"]:
             return False
         mirror.own.pop()
         before.change, before.back = (made, {"type": "edit", "components": back}) if change else (None, None)
-        youngest.at_ms = action.at_ms
+        youngest.at_ms, youngest.size = action.at_ms, size
         youngest.joined.append(action.id)
         return True
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
+from .mirror import Own
 from .session import ENVELOPE_BYTES, PART_BYTES, Message, Pending, Session
 from .transform import Change
-from .value import canonical
+from .value import bytes_of
 
 
 class Pushes(Session):
@@ -17,14 +20,21 @@ class Pushes(Session):
         actions: list[Message] = []
         names: list[str] = []
         size = ENVELOPE_BYTES
-        for action in list(self._actions)[self._sent : self._sent + self.limits["push_actions"]]:
-            changes = sorted(self._changes_of(action), key=lambda change: change[0])
-            size += sum(len(name) + PART_BYTES + len(canonical(change).encode()) for _, name, change in changes)
-            if (actions and size > self.limits["message_bytes"]) or self._has_to_stay(action):
+        known: dict[str, dict[int, list[Own]]] = {}
+        for action in islice(self._actions, self._sent, self._sent + self.limits["push_actions"]):
+            if self._has_to_stay(action):
                 break
-            action.named = list(dict.fromkeys(name for _, name, _ in changes))
+            for name in action.topics:
+                if name not in known:
+                    known[name] = self._by_action(name)
+            own = [(own.part, name, own.change) for name in action.topics for own in known[name].get(action.id, ())]
+            changes = [(name, change) for _, name, change in sorted(own, key=lambda it: it[0]) if change is not None]
+            size += sum(len(name) + PART_BYTES + bytes_of(change) for name, change in changes)
+            if actions and size > self.limits["message_bytes"]:
+                break
+            action.named = list(dict.fromkeys(name for name, _ in changes))
             names.extend(name for name in action.named if name not in names)
-            actions.append({"changes": [{"topic": names.index(name), "change": it} for _, name, it in changes]})
+            actions.append({"changes": [{"topic": names.index(name), "change": it} for name, it in changes]})
         if not actions:
             return None
         number = self._acknowledged + 1 + self._sent
@@ -36,6 +46,13 @@ class Pushes(Session):
             topics.append({"topic_name": name, **base})
         content = {"number": number, "acknowledged": self._acknowledged, "topics": topics, "actions": actions}
         return {"type": "push", "content": content}
+
+    def _by_action(self, name: str) -> dict[int, list[Own]]:
+        """The own changes of a topic, gone through once however many actions are sent."""
+        found: dict[int, list[Own]] = {}
+        for own in self.mirrors[name].own if name in self.mirrors else ():
+            found.setdefault(own.action, []).append(own)
+        return found
 
     def _changes_of(self, action: Pending) -> list[tuple[int, str, Change]]:
         return [
@@ -50,6 +67,6 @@ class Pushes(Session):
             mirror = self.mirrors[name]
             if mirror.wanted and mirror.outdated and mirror.wire in ("absent", "asked"):
                 return True
-            if mirror.positional and any(name in other.topics for other in list(self._actions)[: self._sent]):
+            if mirror.positional and any(name in other.topics for other in islice(self._actions, self._sent)):
                 return True
         return False

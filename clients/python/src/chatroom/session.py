@@ -34,6 +34,8 @@ class Pending:
     at_ms: int = 0
     # The topics that it named when it was sent, in that order; None if it never was.
     named: list[str] | None = None
+    # What its message has at most, in bytes.
+    size: int = 0
     # The actions that joined it and have its outcome (M48).
     joined: list[int] = field(default_factory=list)
 

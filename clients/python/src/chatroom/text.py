@@ -12,11 +12,13 @@ PIECE_MIN = 512
 class Text:
     """Text whose positions are code points, as Python's are."""
 
-    __slots__ = ("_length", "_pieces")
+    __slots__ = ("_found", "_length", "_pieces")
 
     def __init__(self, text: str = "") -> None:
         self._pieces = [text[at : at + PIECE_MAX] for at in range(0, len(text), PIECE_MAX)] or [""]
         self._length = len(text)
+        # A piece and where it begins: who types comes back to the same place.
+        self._found = (0, 0)
 
     def __len__(self) -> int:
         return self._length
@@ -69,11 +71,17 @@ class Text:
         return "".join(parts)
 
     def _find(self, position: int) -> tuple[int, int]:
-        for index, piece in enumerate(self._pieces):
-            if position <= len(piece):
-                return index, position
-            position -= len(piece)
-        raise IndexError(position)
+        """The first piece that reaches a position, and the position in it."""
+        pieces = self._pieces
+        index, begin = self._found
+        while index and begin >= position:
+            index -= 1
+            begin -= len(pieces[index])
+        while begin + len(pieces[index]) < position:
+            begin += len(pieces[index])
+            index += 1
+        self._found = (index, begin)
+        return index, position - begin
 
     def _put(self, first: int, last: int, merged: str) -> None:
         if len(merged) < PIECE_MIN and last + 1 < len(self._pieces):

@@ -15,6 +15,12 @@ Side = Literal["later", "first"]
 Component = dict[str, Any]
 
 
+class Canonical(list[Component]):
+    """Components in the one form that equal edits have (M5), which need not be looked at again."""
+
+    __slots__ = ()
+
+
 def transform(kind: str, a: Change, b: Change, side: Side) -> Change | None:
     """``a`` as it is after ``b``; ``None`` if nothing is left of it."""
     later = side == "later"
@@ -195,7 +201,7 @@ def follow(index: int, change: Change) -> int:
             return index
 
 
-def components_of(change: Change) -> list[Component]:
+def components_of(change: Change) -> Canonical:
     """An edit's components in canonical form; the seed dialect's ``insert`` and ``delete`` are edits too."""
     match change["type"]:
         case "insert":
@@ -206,29 +212,32 @@ def components_of(change: Change) -> list[Component]:
             return canonical_edit(change["components"])
 
 
-def canonical_edit(components: Sequence[Component]) -> list[Component]:
+def canonical_edit(components: Sequence[Component]) -> Canonical:
     """Neighbours joined, inserts before deletes at one place, no retain at the end, nothing empty (M5)."""
-    result: list[Component] = []
+    if isinstance(components, Canonical):
+        return components
+    result = Canonical()
+    last = ""
     for component in components:
         ((kind, value),) = component.items()
         if not value:
             continue
-        if kind == "insert":
-            place = len(result) - (1 if result and "delete" in result[-1] else 0)
-            if place and "insert" in result[place - 1]:
-                result[place - 1] = {"insert": result[place - 1]["insert"] + value}
-            else:
-                result.insert(place, {"insert": value})
-        elif result and kind in result[-1]:
+        if kind == last:
             result[-1] = {kind: result[-1][kind] + value}
+        elif kind == "insert" and last == "delete":
+            if len(result) > 1 and "insert" in result[-2]:
+                result[-2] = {"insert": result[-2]["insert"] + value}
+            else:
+                result.insert(-1, component)
         else:
-            result.append({kind: value})
-    if result and "retain" in result[-1]:
+            result.append(component)
+            last = kind
+    if last == "retain":
         result.pop()
     return result
 
 
-def transform_edit(a: list[Component], b: list[Component], later: bool) -> list[Component]:
+def transform_edit(a: Canonical, b: Canonical, later: bool) -> Canonical:
     """The walk of M3: of two inserts at one place the later one ends left."""
     result: list[Component] = []
     own, other = _Walk(a), _Walk(b)
@@ -246,7 +255,7 @@ def transform_edit(a: list[Component], b: list[Component], later: bool) -> list[
     return canonical_edit(result)
 
 
-def compose_edits(first: list[Component], following: list[Component]) -> list[Component]:
+def compose_edits(first: Sequence[Component], following: Sequence[Component]) -> Canonical:
     """The edit that does at once what one and then another do, in canonical form.
 
     For edits that nobody else has seen yet: a composed edit transforms otherwise than its parts.
@@ -275,7 +284,7 @@ def compose_edits(first: list[Component], following: list[Component]) -> list[Co
 class _Walk:
     """A place in a list of components; behind the last the text is kept."""
 
-    def __init__(self, components: list[Component]) -> None:
+    def __init__(self, components: Sequence[Component]) -> None:
         self._rest = iter(components)
         self._next()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .transform import Change, transform
-from .value import canonical
+from .value import bytes_of
 
 Direction = Literal["undo", "redo"]
 Part = tuple[str, str, Change]
@@ -75,7 +75,7 @@ class History:
         if top is not None and self._joins(top, topics, group, at_ms, broken):
             # What waits with the entry came before what joins it now.
             _settle(stack, len(stack) - 1)
-            kept = [part for part in inverse if not any(_overwrites(later, part) for later in top.changes)]
+            kept = [part for part in inverse if not _is_overwritten(part, top.changes)]
             # What would make the entry too large begins another.
             if len(kept) + len(top.changes) <= most:
                 top.changes.extendleft(reversed(kept))
@@ -259,15 +259,19 @@ def _prevails(kind: str, change: Change, entry: Change) -> Change | None:
     return None
 
 
-def _overwrites(later: Part, earlier: Part) -> bool:
-    """Whether nothing is left of ``earlier`` once ``later`` was performed."""
-    (name, kind, change), (other, _, before) = later, earlier
-    if name != other or change["type"] != before["type"]:
-        return False
+def _is_overwritten(part: Part, following: Iterable[Part]) -> bool:
+    """Whether nothing is left of a part once what follows was performed."""
+    name, kind, change = part
     if kind == "dict":
-        return bool(change["type"] == "change_value" and change["key"] == before["key"])
-    return kind in ("generic", "bool", "int", "float") and change["type"] == "set"
+        if change["type"] != "change_value":
+            return False
+    elif change["type"] != "set" or kind not in ("generic", "bool", "int", "float"):
+        return False
+    return any(
+        name == other and change["type"] == later["type"] and change.get("key") == later.get("key")
+        for other, _, later in following
+    )
 
 
 def _size(changes: Iterable[Part]) -> int:
-    return sum(len(canonical(change)) for _, _, change in changes)
+    return sum(bytes_of(change) for _, _, change in changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from json.encoder import encode_basestring
 from typing import Any
 
 from .code import ChatroomError
@@ -12,6 +13,7 @@ DEPTH_MAX = 64
 INTEGER_MAX = (1 << 53) - 1
 # From here on JavaScript writes integral numbers with an exponent.
 EXPONENT_MIN = 1e21
+_written = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
 
 def parse(text: str) -> Any:
@@ -116,9 +118,14 @@ def canonical(value: Any) -> str:
     return "[" + ",".join(canonical(item) for item in value) + "]"
 
 
+def bytes_of(value: Any) -> int:
+    """How long the JSON text of a value is, for limits; much faster than the canonical text."""
+    return len(_written(value).encode())
+
+
 def _text(text: str) -> str:
     # Python escapes the character 7F too, which no other language does.
-    return json.dumps(text, ensure_ascii=False).replace("\\u007f", "\x7f")
+    return encode_basestring(text).replace("\\u007f", "\x7f")
 
 
 def number_text(value: int | float) -> str:
