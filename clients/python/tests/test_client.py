@@ -9,7 +9,22 @@ import subprocess
 import unittest
 from typing import Any
 
-from chatroom import CallError, Client, Dict, Event, Hz, Int, List, Presence, Rejected, ServiceError, Text, sync
+from chatroom import (
+    Call,
+    CallError,
+    ChatroomError,
+    Client,
+    Dict,
+    Event,
+    Hz,
+    Int,
+    List,
+    Presence,
+    Rejected,
+    ServiceError,
+    Text,
+    sync,
+)
 
 BINARY = os.environ.get("CHATROOM_BINARY", "target/debug/chatroom")
 
@@ -159,6 +174,51 @@ class Clients(unittest.IsolatedAsyncioTestCase):
                 await caller.call("nobody")
             self.assertEqual(raised.exception.code, "no_provider")
 
+    async def test_a_provider_says_how_far_it_is(self) -> None:
+        async with Client(self.url) as provider, Client(self.url) as caller:
+            calls: list[Call] = []
+
+            async def count(args: Any, call: Call) -> Any:
+                calls.append(call)
+                for step in range(args):
+                    call.progress({"done": step})
+                    await asyncio.sleep(0)
+                return "all"
+
+            await provider.provide("count", count)
+            told: list[Any] = []
+            notices: list[Any] = []
+            provider.notices.append(notices.append)
+            caller.notices.append(notices.append)
+            self.assertEqual(await caller.call("count", 3, timeout=5, progress=told.append), "all")
+            self.assertEqual(told, [{"done": step} for step in range(3)])
+            self.assertEqual(calls[0].by, caller.id)
+            self.assertLessEqual(calls[0].timeout or 6, 5)
+            # Who does not ask is not told, and what comes late is nobody's.
+            self.assertEqual(await caller.call("count", 1), "all")
+            calls[0].progress("late")
+            with self.assertRaises(ChatroomError):
+                calls[0].progress(object())
+            self.assertEqual(await caller.call("count", 1, progress=[].index), "all")
+            self.assertEqual([error.code for error in notices], ["internal"])
+
+    async def test_who_does_not_wait_any_more_ends_the_call(self) -> None:
+        async with Client(self.url) as provider, Client(self.url) as caller:
+            began, ended = asyncio.Event(), asyncio.Event()
+
+            async def stay(_: Any) -> None:
+                began.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    ended.set()
+
+            await provider.provide("stay", stay)
+            call = asyncio.create_task(caller.call("stay"))
+            await asyncio.wait_for(began.wait(), 10)
+            call.cancel()
+            await asyncio.wait_for(ended.wait(), 10)
+
     async def test_listeners_are_called_in_order_and_may_await(self) -> None:
         async with Client(self.url) as room:
             score, shots = room.topic("score", Int), room.topic("shots", Event)
@@ -227,6 +287,10 @@ class Synchronous(unittest.TestCase):
                 self.assertEqual((score.value, cards.value), (2, []))
                 room.provide("double", lambda args: args * 2)
                 self.assertEqual(other.call("double", 4), 8)
+                room.provide("walk", lambda args, call: call.progress(args))
+                walked: list[Any] = []
+                other.call("walk", "half", progress=walked.append)
+                self.assertEqual(walked, ["half"])
                 with self.assertRaises(Rejected):
                     score.do("add", 2**60)
                 self.assertIn(3, told)

@@ -6,8 +6,9 @@
 """
 
 from .action import Accepted, Action
-from .client import CallError, Client, ServiceError
+from .client import Client
 from .code import CODES, ChatroomError, Rejected
+from .service import Call, CallError, ServiceError
 from .topic import Bool, Dict, Event, Float, Hz, Int, Json, List, Presence, Set, Text, Topic, Update
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Accepted",
     "Action",
     "Bool",
+    "Call",
     "CallError",
     "ChatroomError",
     "Client",

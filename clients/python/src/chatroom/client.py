@@ -10,7 +10,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from websockets.asyncio.client import ClientConnection
@@ -21,6 +20,7 @@ from websockets.typing import Subprotocol
 from .action import Accepted, Action
 from .code import NAMES, ChatroomError, Rejected
 from .replica import Replica
+from .service import Handler, Services
 from .session import Maker
 from .topic import Deliver, Hz, Listener, Topic, Update
 from .transform import Change
@@ -29,36 +29,7 @@ V1 = Subprotocol("chatroom.v1.json")
 BACKOFF_S = (0.05, 5.0)
 HELLO_S = 10.0
 AnyTopic = TypeVar("AnyTopic", bound=Topic[Any])
-Handler = Callable[[Any], Any]
 Notice = Callable[[ChatroomError], None]
-
-
-class CallError(ChatroomError):
-    """A call ended with an error: of the provider (``number`` from 1000 on) or of the server."""
-
-    def __init__(self, number: int, reason: str, data: Any = None, *, maybe_executed: bool = False) -> None:
-        super().__init__(NAMES.get(number, "application"), reason)
-        self.number = number
-        self.data = data
-        self.maybe_executed = maybe_executed
-
-
-class ServiceError(Exception):
-    """What a provider raises to answer with an error of its own; ``number`` is 1000 or more."""
-
-    def __init__(self, number: int, message: str, data: Any = None) -> None:
-        super().__init__(message)
-        self.number = number
-        self.data = data
-
-
-@dataclass
-class _Call:
-    service_name: str
-    args: Any
-    outcome: asyncio.Future[Any]
-    timeout_ms: int | None
-    sent: bool = False
 
 
 class Client:
@@ -74,16 +45,13 @@ class Client:
         self._token = token
         self._socket: ClientConnection | None = None
         self._actions: dict[int, Action] = {}
-        self._calls: dict[int, _Call] = {}
-        self._next_call = 0
-        self._services: dict[str, Handler] = {}
-        self._registered: dict[str, asyncio.Future[None]] = {}
-        self._answering: dict[int, asyncio.Task[None]] = {}
+        self._services = Services(self._say, self._flush, self._notice)
         self._handles: dict[str, int] = {}
         self._listeners: dict[str, list[tuple[Topic[Any], Listener]]] = {}
         self._streams: list[asyncio.Queue[Update | None]] = []
         self._updates: deque[tuple[Listener, Update]] = deque()
         self._group: int | None = None
+        self._groups = 0
         self._said: list[str] = []
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -123,15 +91,13 @@ class Client:
     async def close(self) -> None:
         """Ends the client for ever: whatever waits is refused with ``closed``."""
         self._become("closed")
-        for task in [*self._tasks, *self._answering.values()]:
+        for task in self._tasks:
             task.cancel()
         if self._socket is not None:
             await self._socket.close()
         for action in self._actions.values():
             action.reject(Rejected("closed", "the client was closed", maybe_executed=True))
-        for call in self._calls.values():
-            if not call.outcome.done():
-                call.outcome.set_exception(CallError(401, "the client was closed", maybe_executed=call.sent))
+        self._services.close()
         for queue in self._streams:
             queue.put_nowait(None)
 
@@ -253,8 +219,8 @@ class Client:
     @contextlib.contextmanager
     def group(self) -> Iterator[None]:
         """Actions made within are undone together, as those of a drag."""
-        self._next_call += 1
-        self._group = self._next_call
+        self._groups += 1
+        self._group = self._groups
         try:
             yield
         finally:
@@ -262,35 +228,30 @@ class Client:
 
     # Services.
 
-    async def call(self, service_name: str, args: Any = None, *, timeout: float | None = None) -> Any:
-        """Calls a service of another client and gives its answer; raises ``CallError``."""
-        self._next_call += 1
-        number = self._next_call
-        timeout_ms = None if timeout is None else int(timeout * 1000)
-        call = _Call(service_name, args, asyncio.get_running_loop().create_future(), timeout_ms)
-        self._calls[number] = call
-        self._flush()
-        try:
-            return await asyncio.wait_for(call.outcome, timeout)
-        except asyncio.TimeoutError:
-            raise CallError(102, "the deadline passed", maybe_executed=call.sent) from None
-        finally:
-            del self._calls[number]
-            if not call.outcome.done() or call.outcome.cancelled():
-                self._say({"type": "cancel", "content": {"request_id": number}})
+    async def call(
+        self,
+        service_name: str,
+        args: Any = None,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """Calls a service of another client and gives its answer; raises ``CallError``.
+
+        ``progress`` is called with each report of how far the provider is, before the answer.
+        """
+        return await self._services.call(service_name, args, timeout, progress)
 
     async def provide(self, service_name: str, handler: Handler) -> None:
-        """Offers a service: ``handler(args)`` answers, or raises ``ServiceError``."""
-        self._services[service_name] = handler
-        ready = asyncio.get_running_loop().create_future()
-        self._registered[service_name] = ready
-        self._say({"type": "register_service", "content": {"service_name": service_name}})
-        await ready
+        """Offers a service: ``handler(args)`` answers, or raises ``ServiceError``.
+
+        A handler with a second parameter is given the ``Call``, whose ``progress`` tells the caller how far it is.
+        """
+        await self._services.provide(service_name, handler)
 
     def withdraw(self, service_name: str) -> None:
         """No longer offers a service."""
-        if self._services.pop(service_name, None) is not None:
-            self._say({"type": "unregister_service", "content": {"service_name": service_name}})
+        self._services.withdraw(service_name)
 
     # The connection.
 
@@ -323,9 +284,8 @@ class Client:
         self.replica.receive(answer)
         self._socket = socket
         self.connections += 1
-        self._said = [
-            json.dumps({"type": "register_service", "content": {"service_name": name}}) for name in self._services
-        ]
+        self._said = []
+        self._services.online()
         for name, value in self.present.items():
             self.replica.act([(name, {"type": "put", "value": value})], now_ms=0, tracked=False)
         self._become("online")
@@ -354,12 +314,7 @@ class Client:
             return
         self._socket = None
         self.replica.disconnect()
-        for call in self._calls.values():
-            if call.sent and not call.outcome.done():
-                call.outcome.set_exception(CallError(110, "the connection was lost", maybe_executed=True))
-        for task in self._answering.values():
-            task.cancel()
-        self._answering.clear()
+        self._services.offline()
         if self.state != "closed":
             self._become("offline")
         self._flush()
@@ -381,12 +336,7 @@ class Client:
                 self._say(message)
             while (push := self.replica.push()) is not None:
                 self._say(push)
-            for number, call in self._calls.items():
-                if not call.sent:
-                    call.sent = True
-                    timeout = {} if call.timeout_ms is None else {"timeout_ms": call.timeout_ms}
-                    content = {"service_name": call.service_name, "args": call.args, "request_id": number, **timeout}
-                    self._say({"type": "request", "content": content})
+            self._services.send()
         settled, self.replica.settled = self.replica.settled, []
         for outcome in settled:
             action = self._actions.pop(outcome.action, None)
@@ -408,55 +358,11 @@ class Client:
 
     def _heard(self, message: dict[str, Any]) -> None:
         content = message["content"]
-        match message["type"]:
-            case "registered":
-                ready = self._registered.pop(content["service_name"], None)
-                if ready is not None and not ready.done():
-                    ready.set_result(None)
-            case "request":
-                task = asyncio.create_task(self._answer(content))
-                self._answering[content["request_id"]] = task
-            case "response":
-                self._responded(content)
-            case "cancel":
-                task_or_none = self._answering.pop(content["request_id"], None)
-                if task_or_none is not None:
-                    task_or_none.cancel()
-            case "error" if content.get("in_reply_to", {}).get("type") == "register_service":
-                ready = self._registered.pop(content["in_reply_to"].get("service_name", ""), None)
-                if ready is not None and not ready.done():
-                    ready.set_exception(CallError(content["code"], content["reason"]))
-            case "error" if content.get("in_reply_to", {}).get("type") not in ("subscribe", "cancel", "response"):
-                self._notice(ChatroomError(NAMES.get(content["code"], "unknown"), content["reason"]))
+        about = content.get("in_reply_to", {}).get("type") if message["type"] == "error" else None
+        if not self._services.receive(message) and message["type"] == "error" and about != "subscribe":
+            self._notice(ChatroomError(NAMES.get(content["code"], "unknown"), content["reason"]))
         self.replica.receive(message)
         self._flush()
-
-    def _responded(self, content: dict[str, Any]) -> None:
-        call = self._calls.get(content["request_id"])
-        if call is None or call.outcome.done():
-            return
-        error = content.get("error")
-        if error is None:
-            call.outcome.set_result(content["response"])
-        else:
-            maybe = content.get("maybe_executed", False)
-            call.outcome.set_exception(
-                CallError(error["code"], error.get("message", ""), error.get("data"), maybe_executed=maybe)
-            )
-
-    async def _answer(self, content: dict[str, Any]) -> None:
-        request_id = content["request_id"]
-        answer: dict[str, Any] = {"request_id": request_id}
-        try:
-            result = self._services[content["service_name"]](content["args"])
-            answer["response"] = await result if inspect.isawaitable(result) else result
-            json.dumps(answer)
-        except ServiceError as error:
-            answer |= {"response": None, "error": {"code": error.number, "message": str(error), "data": error.data}}
-        except Exception as error:  # whatever a handler raises is answered
-            answer |= {"response": None, "error": {"code": 1000, "message": f"{type(error).__name__}: {error}"}}
-        self._answering.pop(request_id, None)
-        self._say({"type": "response", "content": answer})
 
     async def _tell(self) -> None:
         """Calls listeners one after the other; what one of them causes is told after the round."""

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from .action import Accepted, Action
 from .client import Client as AsyncClient
-from .client import Handler
+from .service import Handler
 from .topic import Topic as AsyncTopic
 from .topic import Update
 
@@ -128,9 +128,15 @@ class Client:
     def redo(self) -> None:
         self.ask(self._room.redo)
 
-    def call(self, service_name: str, args: Any = None, timeout: float = 10) -> Any:
-        """Calls a service and gives its answer."""
-        return self.wait(self._room.call(service_name, args, timeout=timeout), timeout + 1)
+    def call(
+        self,
+        service_name: str,
+        args: Any = None,
+        timeout: float = 10,
+        progress: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """Calls a service and gives its answer; ``progress`` is called on the client's thread."""
+        return self.wait(self._room.call(service_name, args, timeout=timeout, progress=progress), timeout + 1)
 
     def provide(self, service_name: str, handler: Handler, timeout: float | None = 10) -> None:
         """Offers a service; the handler runs on the client's thread."""
