@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import subprocess
 import unittest
 from typing import Any
 
@@ -26,7 +23,7 @@ from chatroom import (
     sync,
 )
 
-BINARY = os.environ.get("CHATROOM_BINARY", "target/debug/chatroom")
+from .server import Server
 
 
 class Link:
@@ -70,21 +67,11 @@ async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 class Clients(unittest.IsolatedAsyncioTestCase):
     def setUp(self) -> None:
-        self.server = subprocess.Popen(
-            [BINARY, "serve", "--memory", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
-        )
-        assert self.server.stdout is not None
-        for line in self.server.stdout:
-            if found := re.search(r"http://127\.0\.0\.1:(\d+)", line):
-                self.port = int(found[1])
-                break
-        self.url = f"ws://127.0.0.1:{self.port}"
+        self.server = Server()
+        self.port, self.url = self.server.port, self.server.url
 
     def tearDown(self) -> None:
-        self.server.kill()
-        self.server.wait()
-        if self.server.stdout is not None:
-            self.server.stdout.close()
+        self.server.stop()
 
     async def both(self, *conditions: Any) -> None:
         for room, condition in conditions:

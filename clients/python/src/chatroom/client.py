@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import json
 import random
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from websockets.typing import Subprotocol
 
 from .action import Accepted, Action
 from .code import NAMES, ChatroomError, Rejected
+from .codec import decode, encode
 from .replica import Replica
 from .service import Handler, Services
 from .session import Maker
@@ -263,7 +263,7 @@ class Client:
                     await self._greet(socket)
                     delay = BACKOFF_S[0]
                     await self._exchange(socket)
-            except (OSError, WebSocketException, asyncio.TimeoutError, ValueError) as error:
+            except (OSError, WebSocketException, asyncio.TimeoutError, ValueError, ChatroomError) as error:
                 reason = str(error)
                 closed = error.rcvd if isinstance(error, ConnectionClosed) else None
                 if closed is not None and NAMES.get(closed.code - 4000) == "replaced":
@@ -277,8 +277,8 @@ class Client:
         hello = self.replica.hello()
         if self._token is not None:
             hello = {**hello, "token": await self._token()}
-        await socket.send(json.dumps({"type": "hello", "content": hello}))
-        answer = json.loads(await asyncio.wait_for(socket.recv(), HELLO_S))
+        await socket.send(encode({"type": "hello", "content": hello}))
+        answer = decode(await asyncio.wait_for(socket.recv(), HELLO_S))
         if answer["type"] != "hello":
             raise ValueError(f"the server answered the hello with {answer['type']}")
         self.replica.receive(answer)
@@ -295,7 +295,7 @@ class Client:
         writing = asyncio.create_task(self._write(socket))
         try:
             async for text in socket:
-                self._heard(json.loads(text))
+                self._heard(decode(text))
         finally:
             writing.cancel()
 
@@ -326,7 +326,7 @@ class Client:
 
     def _say(self, message: dict[str, Any]) -> None:
         if self._socket is not None:
-            self._said.append(json.dumps(message))
+            self._said.append(encode(message))
             self._wake.set()
 
     def _flush(self) -> None:
