@@ -17,6 +17,7 @@ import { ENVIRONMENT, socketUrl } from './socket.js';
 import { Subscription } from './subscription.js';
 import { plain } from './value.js';
 
+/** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
 /** @typedef {import('./codec.js').Message} Message */
 /** @typedef {import('./connection.js').ConnectionState} ConnectionState */
@@ -24,6 +25,7 @@ import { plain } from './value.js';
 /** @typedef {import('./connection.js').TokenProvider} TokenProvider */
 /** @typedef {import('./limits.js').Limits} Limits */
 /** @typedef {import('./news.js').Notification} Notification */
+/** @typedef {import('./saved.js').Saved} Saved */
 /** @typedef {import('./service.js').Registration} Registration */
 /** @typedef {import('./socket.js').Environment} Environment */
 /** @typedef {import('./topic.js').PublicPart} PublicPart */
@@ -37,6 +39,9 @@ import { plain } from './value.js';
  * @property {string} [version] of the application
  * @property {{ minMs?: number, maxMs?: number }} [backoff] between attempts to connect: 100 and 10,000
  * @property {number} [connectTimeoutMs] for the token callback, and again for the connection: 10,000
+ * @property {Saved} [saved] what `save()` gave in an earlier run of the program: the client goes on as that
+ *   one, with its id, its values, and its actions without an outcome, which count once. Refusals of those
+ *   come as `rejected`
  * @property {number} [queueLimit] how many actions may be without an outcome, and how many calls may wait: 10,000
  * @property {Partial<Environment>} [environment] for tests and unusual runtimes
  */
@@ -58,6 +63,14 @@ import { plain } from './value.js';
  */
 /** @typedef {{ listener: (told: any) => unknown, removed: boolean }} Listening */
 /** An action without an outcome, the topics that it keeps, and the one whose entry it puts. @typedef {{ action: Action, held: readonly Subscription[], entry: string | undefined }} Flying */
+/** @typedef {{ readonly topic_name: string, readonly change: Change & { readonly id: string | number }, readonly previous: number }} PastChange */
+/**
+ * A commit of the past: its place, when it was, its author's client id, and its changes; or a topic
+ * that was deleted.
+ * @typedef {{ readonly sequence: number, readonly at_ms: number, readonly by: number, readonly changes: readonly PastChange[] }
+ *   | { readonly sequence: number, readonly at_ms: number, readonly deleted: string }} PastCommit
+ */
+/** @typedef {{ readonly commits: readonly PastCommit[], readonly next: number | null }} CommitPage `next`: the `before` of the next page */
 /** @typedef {{ readonly unsaved: number, readonly canUndo: boolean, readonly canRedo: boolean }} History */
 /** @typedef {{ tracked?: boolean }} ActionOptions `tracked`: whether undo takes it back, as it does unless told otherwise */
 
@@ -101,6 +114,8 @@ export class Client {
   #history = Object.freeze({ unsaved: 0, canUndo: false, canRedo: false });
   /** Groups that were begun, and how many of them have not ended. */
   #groups = { count: 0, depth: 0 };
+  /** Topics of a saved session. @type {AnyTopic[]} */
+  #restored = [];
   /** @type {Map<keyof Events, Listening[]>} */
   #listeners = new Map();
 
@@ -111,7 +126,7 @@ export class Client {
     this.url = socketUrl(url);
     this.#environment = { ...ENVIRONMENT, ...options.environment };
     this.#queue = new Queue(queueLimit);
-    this.#replica = new Replica(queueLimit);
+    this.#replica = options.saved ? Replica.restore(options.saved, queueLimit) : new Replica(queueLimit);
     /** @type {import('./service.js').Home} */
     const home = {
       send: (type, content) => this.#send(type, content),
@@ -137,6 +152,8 @@ export class Client {
         goodbye: ({ code, reason, reconnect }) => this.#tell('goodbye', { code, reason, reconnect }),
       },
     );
+    // What was saved is kept until it has its outcome.
+    for (const { topic_name: name, type } of options.saved?.topics ?? []) if (type) this.#restored.push(this.#open(name, type));
     this.#connection.start();
   }
 
@@ -370,6 +387,16 @@ export class Client {
   }
 
   /**
+   * What this client is made of, for `connect(url, { saved })` in the next run of the program: the
+   * session, the values of its topics, and its actions without an outcome. Actions that wait for a
+   * value, and what can be undone, are not in it. To be kept as JSON, as secret as a password.
+   * @returns {Saved}
+   */
+  save() {
+    return this.#replica.save();
+  }
+
+  /**
    * Calls a service, wherever its provider is. Always settles: with the response, or with a
    * CallError by the deadline.
    * @template [R=any]
@@ -381,6 +408,27 @@ export class Client {
   call(name, args, options = {}) {
     if (this.state !== 'closed') return this.#calls.call(name, args, options);
     return Promise.reject(this.#closedError());
+  }
+
+  /**
+   * What was committed, the newest first, as far as the server keeps it.
+   * @param {{ topicName?: string, before?: number, limit?: number }} [which] of one topic; before a
+   *   sequence, such as `next` of the page before; how many (100)
+   * @returns {Promise<CommitPage>}
+   */
+  commits({ topicName, before, limit } = {}) {
+    return this.call('_chatroom/history', { topic_name: topicName, before, limit });
+  }
+
+  /**
+   * The value that a topic had when the room stood at a sequence; `topic.set(value)` restores it.
+   * @template [T=Json]
+   * @param {string} topicName
+   * @param {number} sequence
+   * @returns {Promise<T>}
+   */
+  async valueAt(topicName, sequence) {
+    return (await this.call('_chatroom/get', { topic_name: topicName, at: sequence })).value;
   }
 
   /**
@@ -495,8 +543,17 @@ export class Client {
     this.#replica.receive(message);
     if (message.type === 'error') this.#complaint(message);
     else if (!this.#provided.receive(message)) this.#calls.receive(message);
+    this.#letRestoredGo();
     this.#pump();
     this.#delivery.run();
+  }
+
+  /** Nothing of a saved session is pending on these any more, and what was missed is there. */
+  #letRestoredGo() {
+    if (this.#restored.length === 0 || this.#replica.resuming) return;
+    const isPending = (/** @type {AnyTopic} */ { name }) => this.#replica.touches(name);
+    for (const topic of this.#restored) if (!isPending(topic)) topic.close();
+    this.#restored = this.#restored.filter(isPending);
   }
 
   /** @param {Message} message */
@@ -525,7 +582,11 @@ export class Client {
   /** @param {number} id @param {import('./news.js').Accepted | Rejected} outcome */
   #settled(id, outcome) {
     const flying = this.#flying.get(id);
-    if (!flying) return;
+    if (!flying) {
+      // One of a saved session, or an undo: nobody awaits it.
+      if (outcome instanceof Rejected && outcome.code !== CODES.cancelled) this.#ignored(outcome);
+      return;
+    }
     this.#flying.delete(id);
     const { action, held, entry } = flying;
     const isWanted = entry !== undefined && this.#subscriptions.has(entry) && this.#entries.get(entry) !== undefined;

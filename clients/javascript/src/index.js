@@ -28,7 +28,10 @@ export { canonical, equal, parse } from './value.js';
 /** @typedef {import('./client.js').ActionOptions} ActionOptions */
 /** @typedef {import('./client.js').Events} Events */
 /** @typedef {import('./client.js').History} History */
+/** @typedef {import('./client.js').CommitPage} CommitPage */
 /** @typedef {import('./client.js').Options} Options */
+/** @typedef {import('./client.js').PastCommit} PastCommit */
+/** @typedef {import('./saved.js').Saved} Saved */
 /** @typedef {import('./code.js').CodeName} CodeName */
 /** @typedef {import('./connection.js').ConnectionState} ConnectionState */
 /** @typedef {import('./connection.js').State} State */

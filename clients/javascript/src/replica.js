@@ -12,6 +12,7 @@ import { DEFAULT_LIMITS, limitsFrom } from './limits.js';
 import { joined, Mirror } from './mirror.js';
 import { News } from './news.js';
 import { Own, withoutId } from './own.js';
+import { restore, save } from './saved.js';
 import { Turns } from './turns.js';
 import { Undo } from './undo.js';
 import { equal } from './value.js';
@@ -25,6 +26,7 @@ import { equal } from './value.js';
 /** @typedef {import('./news.js').Notification} Notification */
 /** @typedef {import('./own.js').Made} Made */
 /** @typedef {import('./pending.js').How} How */
+/** @typedef {import('./saved.js').Saved} Saved */
 /** @typedef {import('./undo.js').Turn} Turn */
 
 export class Replica {
@@ -62,6 +64,19 @@ export class Replica {
   /** @param {number} [limit] how many actions may be pending */
   constructor(limit = 10_000) {
     this.own = new Own(this, limit);
+  }
+
+  /** What this client is made of when its program starts again. @returns {Saved} */
+  save() {
+    return save(this, this.#session);
+  }
+
+  /** A replica that goes on where another one was saved. @param {Saved} saved @param {number} [limit] */
+  static restore(saved, limit) {
+    const replica = new Replica(limit);
+    restore(replica, saved);
+    replica.#session = saved.session;
+    return replica;
   }
 
   /** @param {string} name @returns {Readonly<Mirror> | undefined} */

@@ -61,6 +61,11 @@ const STEPS = {
   receive: ({ replica, limits }, { receive: { type, content } }) =>
     replica.receive({ type, content: type === 'hello' ? { ...content, limits: { ...DEFAULT_LIMITS, ...limits, ...content.limits } } : content }),
   disconnect: ({ replica }) => replica.disconnect(),
+  restart: (stage) => {
+    stage.replica = Replica.restore(JSON.parse(JSON.stringify(stage.replica.save())));
+    Object.assign(stage.replica.limits, stage.limits);
+  },
+  saved: ({ replica }, { saved }) => same(replica.save(), saved),
   act: ({ replica, now }, { act, refused, tracked, group }) => {
     const make = () => replica.act(act, { tracked, group, wire: true }, now);
     if (refused === undefined) make();

@@ -46,6 +46,12 @@ class Scripts(unittest.TestCase):
                         replica.receive(given)
                     case "disconnect":
                         replica.disconnect()
+                    case "restart":
+                        saved = json.loads(json.dumps(replica.save()))
+                        replica = Replica()
+                        replica.restore(saved)
+                    case "saved":
+                        self.same(replica.save(), given, where)
                     case "advance_ms":
                         now_ms += given
                     case "undo":

@@ -27,7 +27,7 @@ use crate::service::{Call, Provide};
 use crate::state::State;
 use crate::token::{TokenError, TokenProvider, TokenReason};
 use crate::topic::Topic;
-use chatroom_replica::ErrorCode;
+use chatroom_replica::{ErrorCode, Replica, Saved};
 
 /// A client of one room. Cheap to clone; clones are handles to one connection, which ends with
 /// [`Client::close`] or with the last handle of any kind.
@@ -178,6 +178,14 @@ impl Client {
         let mut transaction = Transaction::default();
         changes(&mut transaction);
         self.owner.shared.act(transaction.parts, !transaction.untracked)
+    }
+
+    /// What this client is made of, for [`Builder::saved`] in the next run of the program: the session,
+    /// the values of its topics and its actions that have no outcome. Actions that wait for a value,
+    /// and what can be undone, are not in it.
+    #[must_use]
+    pub fn save(&self) -> Saved {
+        self.owner.shared.with(|core| core.replica.save())
     }
 
     /// Calls a service. The call is made when the result is awaited, and cancelled when it is
@@ -343,6 +351,7 @@ pub struct Builder {
     connect_timeout: Duration,
     queue: usize,
     pipelined: bool,
+    saved: Option<Saved>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -366,6 +375,7 @@ impl Builder {
             connect_timeout: Duration::from_secs(10),
             queue: 10_000,
             pipelined: false,
+            saved: None,
         }
     }
 
@@ -425,10 +435,18 @@ impl Builder {
         Self { pipelined, ..self }
     }
 
+    /// Goes on as the client that [`Client::save`] was called on, in a program that ran before: with
+    /// its id, its values, and its actions without an outcome, which are sent again under the same
+    /// numbers and count once. Refusals of those come as [`Notice::Rejected`]. That client may not
+    /// be connected any more; if it is, it is closed with `replaced`.
+    pub fn saved(self, saved: Saved) -> Self {
+        Self { saved: Some(saved), ..self }
+    }
+
     /// Starts the client, which keeps trying to connect. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// An address that is none.
+    /// An address that is none, or a saved session that cannot be read.
     pub fn start(self) -> Result<Client, ConnectionError> {
         let connector = match self.connector {
             Some(connector) => connector,
@@ -442,9 +460,16 @@ impl Builder {
             backoff: self.backoff,
             connect_timeout: self.connect_timeout,
         };
+        let restored = self.saved.as_ref().map(Replica::restore).transpose();
+        let restored = restored.map_err(|refusal| ConnectionError::new(refusal.code, refusal.reason))?;
         let runtime = Handle::current();
         let shared = Shared::new(runtime.clone(), self.queue);
-        shared.with(|core| core.replica.pipeline(self.pipelined));
+        shared.with(|core| {
+            if let Some(replica) = restored {
+                core.restore(replica);
+            }
+            core.replica.pipeline(self.pipelined);
+        });
         runtime.spawn(connection::run(shared.clone(), plan));
         runtime.spawn(dispatch(shared.clone()));
         Ok(Client { owner: Arc::new(Owner { shared }) })

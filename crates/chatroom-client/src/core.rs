@@ -75,6 +75,8 @@ pub(crate) struct Core {
     /// Own presence entries to be written again on this connection.
     pub(crate) to_restore: VecDeque<TopicName>,
     releases: VecDeque<TopicName>,
+    /// Topics of a saved session, kept until what was saved with them has its outcome.
+    restored: Vec<TopicName>,
     pub(crate) session: Option<Session>,
     /// Counts connections: what belonged to one is not said on another.
     pub(crate) connections: u64,
@@ -154,6 +156,7 @@ impl Shared {
             waiting_max,
             to_restore: VecDeque::new(),
             releases: VecDeque::new(),
+            restored: Vec::new(),
             session: None,
             connections: 0,
             // What the server takes is known after its hello only.
@@ -317,6 +320,32 @@ impl Core {
         entry
     }
 
+    /// Goes on with what was saved of another client.
+    pub(crate) fn restore(&mut self, replica: Replica) {
+        self.restored = replica.names().cloned().collect();
+        self.replica = replica;
+        for name in self.restored.clone() {
+            self.hold(&name).pins += 1;
+        }
+    }
+
+    /// Lets go of topics of a saved session that nothing is pending on, once what was missed is there.
+    fn let_restored_go(&mut self) {
+        if self.restored.is_empty() || self.replica.is_resuming() || self.replica.id().is_none() {
+            return;
+        }
+        let (pending, done) =
+            std::mem::take(&mut self.restored).into_iter().partition(|name| self.replica.has_pending(name));
+        self.restored = pending;
+        let done: Vec<TopicName> = done;
+        for name in done {
+            if let Some(entry) = self.topics.get_mut(&name) {
+                entry.pins = entry.pins.saturating_sub(1);
+            }
+            self.let_go(&name);
+        }
+    }
+
     /// A handle or a pin was given back.
     pub(crate) fn let_go(&mut self, name: &TopicName) {
         let Some(entry) = self.topics.get_mut(name) else {
@@ -438,6 +467,7 @@ impl Core {
         while let Some(push) = self.replica.push() {
             texts.push(push);
         }
+        self.let_restored_go();
         let mut bytes = texts.iter().map(String::len).sum::<usize>();
         while bytes < BATCH_BYTES
             && let Some(queued) = self.queue.pop_front()

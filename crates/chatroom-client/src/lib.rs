@@ -40,6 +40,7 @@ mod topic;
 
 mod action;
 mod call;
+mod past;
 mod presence;
 mod service;
 mod undo;
@@ -53,13 +54,14 @@ pub use crate::client::{Builder, Client, Holdings, Notice};
 pub use crate::error::{CallError, ConnectionError, RegisterError, Rejected, ServiceError, ShapeError, TopicError};
 pub use crate::kind::{Bool, Component, Dict, Event, Float, Generic, Int, Kind, List, Presence, Set, Text, Untyped};
 pub use crate::listener::{Changes, Listening, Update};
+pub use crate::past::{CommitPage, PastChange, PastCommit, Which};
 pub use crate::service::{Call, Provide, Registration, RegistrationState, Reporter};
 pub use crate::state::{Connectivity, State};
 pub use crate::token::{TokenError, TokenReason};
 pub use crate::topic::Topic;
 pub use crate::undo::{Group, History};
 
-pub use chatroom_replica::{Accepted, Cause, ErrorCode, Meta, Status};
+pub use chatroom_replica::{Accepted, Cause, ErrorCode, Meta, Saved, Status};
 
 pub use chatroom_protocol::heard::About;
 pub use chatroom_protocol::message::Pick;

@@ -43,6 +43,20 @@ pub enum Effect {
         /// The commit.
         record: Bytes,
     },
+    /// Read the journal's last `count` records before a place, or fewer that have `bytes`, and answer
+    /// with [`Input::Read`].
+    ///
+    /// [`Input::Read`]: crate::Input::Read
+    Read {
+        /// To be given back with the answer.
+        reading: u64,
+        /// The place.
+        before: Sequence,
+        /// How many at most.
+        count: usize,
+        /// How many bytes at most, but one record at least.
+        bytes: usize,
+    },
     /// Send what waits, then close.
     Close {
         /// The connection.

@@ -60,6 +60,11 @@ impl Past {
         (base >= self.floor).then(|| self.commits.range(from..).map(|(kept, _)| kept))
     }
 
+    /// All that are remembered.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Kept>> {
+        self.commits.iter().map(|(kept, _)| kept)
+    }
+
     /// About how many bytes the commits after `base` take.
     pub(crate) fn bytes_since(&self, base: Sequence) -> usize {
         let from = self.commits.partition_point(|(kept, _)| kept.sequence <= base);

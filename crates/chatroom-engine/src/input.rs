@@ -1,6 +1,6 @@
 //! What a room is told.
 
-use chatroom_protocol::{Dialect, Sequence, TopicName};
+use chatroom_protocol::{Dialect, Refusal, Sequence, TopicName};
 
 /// A connection of the embedding server, never used twice for one room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +66,24 @@ pub enum Input<'a> {
         /// The last one kept.
         sequence: Sequence,
     },
+    /// The journal was read for [`Effect::Read`].
+    ///
+    /// [`Effect::Read`]: crate::Effect::Read
+    Read {
+        /// What was asked for.
+        reading: u64,
+        /// What it has; or what its reader shall be told.
+        stretch: Result<Stretch<'a>, Refusal>,
+    },
     /// Time passed.
     Tick,
+}
+
+/// A stretch of a room's records.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// In order, without holes.
+    pub records: &'a [(Sequence, &'a [u8])],
+    /// The first record that is kept of the room, if any.
+    pub oldest: Option<Sequence>,
 }

@@ -104,7 +104,12 @@ impl Room {
         }
         let epoch: Option<Epoch> = (!std::mem::replace(&mut self.keeper.opened, true)).then_some(self.config.epoch);
         self.keeper.recorded = sequence;
-        let bytes = record::commit(self.now, epoch, &authorship, &made, &message.payload());
+        let kept: Vec<Option<&Change>> = parts
+            .iter()
+            .filter(|part| !matches!(part.change, Change::Event(_) | Change::Presence(_)))
+            .map(|part| part.inverse.as_ref())
+            .collect();
+        let bytes = record::commit(self.now, epoch, &authorship, &made, kept.into_iter(), &message.payload());
         self.out.append(sequence, bytes);
     }
 

@@ -7,12 +7,14 @@
 //! Read it in the order of a message: [`input`], `session` (who, and is it allowed), then either
 //! `action`, `validation`, `topic` and `fanout` (a change), or `service` (a call), and [`effect`].
 //! `system` derives the special topics, `outgoing` holds effects back until the journal has the
-//! commit they tell of. `observe` and `view` are what an embedding program's hook and the debugger see.
+//! commit they tell of, `keep`, `record` and `restore` are the room's side of that journal, and `archive`
+//! reads it for clients. `observe` and `view` are what an embedding program's hook and the debugger see.
 
 pub mod effect;
 pub mod input;
 
 mod action;
+mod archive;
 mod fanout;
 mod history;
 mod keep;
@@ -33,7 +35,7 @@ mod view;
 
 pub use effect::{Class, Delivery, Effect};
 pub use fanout::Subscribers;
-pub use input::{ConnectionId, Input, Time};
+pub use input::{ConnectionId, Input, Stretch, Time};
 pub use keep::{Keeping, Snapshot};
 pub use observe::{
     Answered, CallFailure, Commit, CommittedChange, Observation, Observe, Proposed, Provision, Refused, Rules,

@@ -1,12 +1,13 @@
 //! A commit as the journal keeps it: a short head, and the message that subscribers get.
 //!
-//! The head holds what the message does not: when it was, what its author's push comes to, and the
-//! types of topics that were not in the journal before. Numbers are LEB128. A record says nothing of
-//! events and presence, which are not kept.
+//! The head holds what the message does not: when it was, what its author's push comes to, the types
+//! of topics that were not in the journal before, and, for each part of the message, the change that
+//! takes it back: from a topic's value of now they lead to any that it had. Numbers are LEB128. A
+//! record says nothing of events and presence, which are not kept.
 
 use bytes::Bytes;
 use chatroom_protocol::heard::Heard;
-use chatroom_protocol::{ClientId, Epoch, Sequence, TopicName, TopicType};
+use chatroom_protocol::{Change, ClientId, Epoch, Sequence, TopicName, TopicType};
 
 use crate::input::Time;
 use crate::member::Taken;
@@ -83,6 +84,8 @@ pub(crate) enum Entry<'a> {
         epoch: Option<Epoch>,
         author: Authorship,
         made: Vec<Made>,
+        /// What takes each part back; nothing for a part that changed nothing.
+        inverses: Vec<&'a str>,
         /// `Update` or `Action`.
         message: Heard<'a>,
     },
@@ -92,8 +95,15 @@ pub(crate) enum Entry<'a> {
     },
 }
 
-pub(crate) fn commit(at: Time, epoch: Option<Epoch>, author: &Authorship, made: &[Made], message: &[u8]) -> Bytes {
-    let mut out = Writer::new(FORM, COMMIT, message.len() + 64);
+pub(crate) fn commit<'a>(
+    at: Time,
+    epoch: Option<Epoch>,
+    author: &Authorship,
+    made: &[Made],
+    inverses: impl ExactSizeIterator<Item = Option<&'a Change>>,
+    message: &[u8],
+) -> Bytes {
+    let mut out = Writer::new(FORM, COMMIT, 2 * message.len() + 64);
     out.number(at.0);
     out.number(epoch.map_or(0, |epoch| epoch.0));
     out.number(author.by.0);
@@ -105,6 +115,10 @@ pub(crate) fn commit(at: Time, epoch: Option<Epoch>, author: &Authorship, made: 
         out.text(name.as_str());
         out.kind(*kind);
         out.number(at.0);
+    }
+    out.number(inverses.len() as u64);
+    for inverse in inverses {
+        out.change(inverse);
     }
     out.0.extend_from_slice(message);
     out.0.into()
@@ -130,13 +144,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Entry<'_>, Damaged> {
             let outcomes = from.outcomes()?;
             let count = from.number()?;
             let made = (0..count).map(|_| from.made()).collect::<Result<Vec<_>, _>>()?;
+            let count = from.number()?;
+            let inverses = (0..count).map(|_| from.text()).collect::<Result<Vec<_>, _>>()?;
             let text = std::str::from_utf8(from.0).map_err(|_| Damaged("its message is no UTF-8".into()))?;
             let message = Heard::parse(text).map_err(|refusal| Damaged(format!("its message: {refusal}")))?;
             if !matches!(message, Heard::Update { .. } | Heard::Action { .. }) {
                 return Err(Damaged("its message is neither update nor action".into()));
             }
             let author = Authorship { by, secret, acknowledged, outcomes };
-            Ok(Entry::Commit { at, epoch, author, made, message })
+            Ok(Entry::Commit { at, epoch, author, made, inverses, message })
         }
         DELETION => Ok(Entry::Deletion { at, name: from.topic_name()? }),
         other => Err(Damaged(format!("a record of an unknown kind, {other}"))),
@@ -177,6 +193,16 @@ impl Writer {
 
     pub(crate) fn kind(&mut self, kind: TopicType) {
         self.text(kind.name());
+    }
+
+    /// A change as JSON behind its length; nothing for none.
+    fn change(&mut self, change: Option<&Change>) {
+        let Some(change) = change else {
+            return self.number(0);
+        };
+        let text = serde_json::to_vec(change).expect("our own changes have a JSON form");
+        self.number(text.len() as u64);
+        self.0.extend_from_slice(&text);
     }
 
     pub(crate) fn outcomes(&mut self, outcomes: &[Outcome]) {
@@ -292,6 +318,9 @@ fn message_of(bytes: &[u8]) -> Result<serde_json::Value, Damaged> {
     from.outcomes()?;
     for _ in 0..from.number()? {
         from.made()?;
+    }
+    for _ in 0..from.number()? {
+        from.text()?;
     }
     serde_json::from_slice(from.0).map_err(|error| Damaged(error.to_string()))
 }

@@ -265,7 +265,7 @@ fn restore_member(from: &mut Reader<'_>) -> Result<Member, Damaged> {
     Ok(member)
 }
 
-fn read_change(kind: TopicType, text: &str) -> Result<Change, Damaged> {
+pub(crate) fn read_change(kind: TopicType, text: &str) -> Result<Change, Damaged> {
     let wrong = |refusal: chatroom_protocol::Refusal| Damaged(refusal.to_string());
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| Damaged(error.to_string()))?;
     RawChange::parse(raw).and_then(|raw| raw.decode_committed(kind, ClientId::SERVER)).map_err(wrong)

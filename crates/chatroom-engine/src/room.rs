@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chatroom_protocol::{ClientId, Code, Epoch, Limits, Refusal, RoomName, Sequence, ServiceName, TopicName};
 
+use crate::archive::Archive;
 use crate::effect::Effect;
 use crate::history::Ages;
 use crate::input::{ConnectionId, Input, Time};
@@ -114,6 +115,7 @@ pub struct Room {
     pub(crate) members: Members,
     pub(crate) ages: Ages,
     pub(crate) keeper: Keeper,
+    pub(crate) archive: Archive,
     /// Clients whose pushed actions have their turn again.
     pub(crate) unblocked: VecDeque<ClientId>,
     /// Where the order stood when a topic was deleted last.
@@ -154,6 +156,7 @@ impl Room {
             members: Members::default(),
             ages: Ages::default(),
             keeper,
+            archive: Archive::default(),
             unblocked: VecDeque::new(),
             deleted_at: None,
             transforms_left: 0,
@@ -176,6 +179,7 @@ impl Room {
             Input::Drained { connection, topics } => self.drained(connection, topics),
             Input::Closed { connection } => self.close(connection),
             Input::Appended { sequence } => self.out.appended(sequence),
+            Input::Read { reading, stretch } => self.read(reading, stretch),
             Input::Tick => {}
         }
         self.expire_calls();

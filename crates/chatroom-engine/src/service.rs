@@ -275,12 +275,11 @@ impl Room {
                 format!("a client has at most {} calls in flight", limits.calls_per_client),
             )
         } else if name.is_reserved() {
-            return self.call_special(connection, name, args, &request_id);
+            return self.call_special(connection, name, args, &request_id, self.deadline(timeout_ms));
         } else if let Some(service) = self.services.get(name) {
             let full = service.providers.iter().all(|provider| provider.in_flight >= provider.concurrency);
             if !full || service.waiting.len() < limits.waiting_calls {
-                let timeout_ms = timeout_ms.unwrap_or(limits.call_timeout_ms).min(limits.call_timeout_ms_max);
-                let deadline = self.now.after_ms(timeout_ms);
+                let deadline = self.deadline(timeout_ms);
                 let id =
                     self.open_call(Caller::Client(connection, request_id.clone()), name, args.to_owned(), deadline);
                 if let Some(session) = self.sessions.get_mut(&connection) {
@@ -311,6 +310,25 @@ impl Room {
             })
         });
         self.respond_refusal(connection, &request_id, &refusal, false);
+    }
+
+    fn deadline(&self, timeout_ms: Option<u64>) -> Time {
+        let limits = &self.config.limits;
+        self.now.after_ms(timeout_ms.unwrap_or(limits.call_timeout_ms).min(limits.call_timeout_ms_max))
+    }
+
+    /// Ends a call that the room itself works on.
+    pub(crate) fn answer_own(&mut self, id: CallId, result: Result<&RawValue, &Refusal>) {
+        match result {
+            Err(refusal) => self.fail_call(id, refusal),
+            Ok(response) => {
+                let Some(call) = self.remove_call(id) else { return };
+                if let Caller::Client(caller, request_id) = &call.caller {
+                    self.observe_answer(id, &call, None, || Ok(response.to_owned()));
+                    self.respond(*caller, request_id, Ok(response));
+                }
+            }
+        }
     }
 
     pub(crate) fn open_call(
@@ -553,6 +571,7 @@ impl Room {
     /// Takes a call out of every list it stands in, and gives its place to the next one.
     fn remove_call(&mut self, id: CallId) -> Option<Call> {
         let call = self.calls.remove(&id)?;
+        self.archive.forget(id);
         self.call_deadlines.remove(&(call.deadline, id));
         if let Caller::Client(caller, request_id) = &call.caller
             && let Some(session) = self.sessions.get_mut(caller)

@@ -368,20 +368,24 @@ impl Room {
         name: &ServiceName,
         args: &RawValue,
         request_id: &RequestId,
+        deadline: Time,
     ) {
         let result = match name.as_str() {
-            "_chatroom/get" => self.get(connection, args),
-            "_chatroom/delete_topic" => self.delete(args),
-            "_chatroom/time" => Ok(json_text(&json!({ "unix_ms": self.now.0 }))),
+            "_chatroom/get" => self.get(connection, args, request_id, deadline),
+            "_chatroom/history" => self.past_commits(connection, args, request_id, deadline),
+            "_chatroom/delete_topic" => self.delete(args).map(Some),
+            "_chatroom/time" => Ok(Some(json_text(&json!({ "unix_ms": self.now.0 })))),
             _ => Err(Refusal::new(
                 Code::Forbidden,
                 format!(
-                    "{name} is not for clients; of the services under _chatroom/ they may call get, delete_topic and time"
+                    "{name} is not for clients; of the services under _chatroom/ they may call get, history, delete_topic and time"
                 ),
             )),
         };
         match result {
-            Ok(response) => {
+            // It is answered when the journal was read.
+            Ok(None) => {}
+            Ok(Some(response)) => {
                 let response =
                     ServerMessage::Response { response: &response, request_id, error: None, maybe_executed: None };
                 self.reply(connection, &response);
@@ -390,25 +394,28 @@ impl Room {
         }
     }
 
-    fn get(&mut self, connection: ConnectionId, args: &RawValue) -> Result<Box<RawValue>, Refusal> {
-        #[derive(serde::Serialize)]
-        struct Got<'a> {
-            r#type: TopicType,
-            value: &'a TopicValue,
-            sequence: Sequence,
+    fn get(
+        &mut self,
+        connection: ConnectionId,
+        args: &RawValue,
+        request_id: &RequestId,
+        deadline: Time,
+    ) -> Result<Option<Box<RawValue>>, Refusal> {
+        let fields = Fields::parse(args.get(), "args must be {\"topic_name\": name, \"at\"?: sequence}")?;
+        let name = TopicName::parse(&fields.require_text("topic_name")?)?;
+        if let Some(at) = fields.count("at")? {
+            return self.past_value(connection, args, request_id, deadline, name, Sequence(at));
         }
-
-        let name = topic_name(args)?;
         if name.is_reserved() {
             let kind = self.special_type(connection, &name)?;
             let value = self.special_value(connection, &name);
-            return Ok(json_text(&Got { r#type: kind, value: &value, sequence: self.sequence }));
+            return Ok(Some(json_text(&Got { r#type: kind, value: &value, sequence: self.sequence })));
         }
         let topic = self
             .topics
             .get(&name)
             .ok_or_else(|| Refusal::new(Code::UnknownTopic, format!("there is no topic {name}")))?;
-        Ok(json_text(&Got { r#type: topic.value.kind(), value: &topic.value, sequence: topic.sequence }))
+        Ok(Some(json_text(&Got { r#type: topic.value.kind(), value: &topic.value, sequence: topic.sequence })))
     }
 
     fn delete(&mut self, args: &RawValue) -> Result<Box<RawValue>, Refusal> {
@@ -435,6 +442,15 @@ impl Room {
     }
 }
 
+/// The answer of `_chatroom/get`.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Got<'a> {
+    pub(crate) r#type: TopicType,
+    pub(crate) value: &'a TopicValue,
+    /// The topic's last commit.
+    pub(crate) sequence: Sequence,
+}
+
 fn derived(name: &str) -> Option<Derived> {
     Derived::ALL.into_iter().find(|derived| derived.name() == name)
 }
@@ -444,6 +460,6 @@ fn topic_name(args: &RawValue) -> Result<TopicName, Refusal> {
     TopicName::parse(&fields.require_text("topic_name")?)
 }
 
-fn json_text(value: &impl serde::Serialize) -> Box<RawValue> {
+pub(crate) fn json_text(value: &impl serde::Serialize) -> Box<RawValue> {
     to_raw_value(value).expect("our own values have a JSON form")
 }

@@ -22,6 +22,7 @@ pub fn check<J: Journal>(open: impl Fn() -> J) {
     trims_and_still_knows_where_it_stands(&open());
     never_trims_what_no_part_covers(&open());
     reads_page_by_page(&open());
+    reads_back_page_by_page(&open());
     keeps_rooms_apart(&open());
     names_its_rooms(&open());
 }
@@ -132,6 +133,28 @@ fn reads_page_by_page(journal: &impl Journal) {
     let two = record(1).bytes.len() * 2;
     assert_eq!(wait(journal.read(&room, Sequence(3), 10, two)), page(vec![record(4), record(5)]), "as many as fit");
     assert_eq!(wait(journal.read(&room, Sequence(3), 10, 1)), page(vec![record(4)]), "at least one");
+}
+
+fn reads_back_page_by_page(journal: &impl Journal) {
+    let room = room("a");
+    assert_eq!(wait(journal.read_back(&room, Sequence(9), 10, 1000)), Ok(Page::default()));
+    assert_eq!(wait(journal.append(&room, Sequence(0), (1..=9).map(record).collect())), Ok(Sequence(9)));
+    let page = |records: Vec<Record>| Ok(Page { records, oldest: Some(Sequence(1)), last: Sequence(9) });
+    assert_eq!(wait(journal.read_back(&room, Sequence(u64::MAX), 2, 1000)), page(vec![record(8), record(9)]));
+    assert_eq!(wait(journal.read_back(&room, Sequence(3), 10, 1000)), page(vec![record(1), record(2)]));
+    assert_eq!(wait(journal.read_back(&room, Sequence(1), 10, 1000)), page(vec![]));
+    assert_eq!(wait(journal.read_back(&room, Sequence(0), 10, 1000)), page(vec![]));
+    let two = record(1).bytes.len() * 2;
+    assert_eq!(
+        wait(journal.read_back(&room, Sequence(9), 10, two)),
+        page(vec![record(7), record(8)]),
+        "as many as fit"
+    );
+    assert_eq!(wait(journal.read_back(&room, Sequence(9), 10, 1)), page(vec![record(8)]), "at least one");
+    assert_eq!(wait(journal.save(&room, vec![part("t", Some("x"))], Sequence(5), Sequence(9))), Ok(()));
+    assert_eq!(wait(journal.trim(&room, Sequence(3))), Ok(()));
+    let left = Page { records: vec![record(4)], oldest: Some(Sequence(4)), last: Sequence(9) };
+    assert_eq!(wait(journal.read_back(&room, Sequence(5), 10, 1000)), Ok(left), "what was trimmed is gone");
 }
 
 fn keeps_rooms_apart(journal: &impl Journal) {

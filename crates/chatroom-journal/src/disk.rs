@@ -117,6 +117,7 @@ enum Work {
     Forget { room: RoomName, done: Done<()> },
     Load { room: RoomName, before: usize, done: Done<Loaded> },
     Read { room: RoomName, after: Sequence, count: usize, bytes: usize, done: Done<Page> },
+    ReadBack { room: RoomName, before: Sequence, count: usize, bytes: usize, done: Done<Page> },
     Rooms { after: Option<RoomName>, count: usize, done: Done<Vec<RoomName>> },
     Close { done: Done<()> },
 }
@@ -190,6 +191,11 @@ impl Journal for DiskJournal {
     fn read(&self, room: &RoomName, after: Sequence, count: usize, bytes: usize) -> Pending<Page> {
         let room = room.clone();
         self.ask(|done| Work::Read { room, after, count, bytes, done })
+    }
+
+    fn read_back(&self, room: &RoomName, before: Sequence, count: usize, bytes: usize) -> Pending<Page> {
+        let room = room.clone();
+        self.ask(|done| Work::ReadBack { room, before, count, bytes, done })
     }
 
     fn save(&self, room: &RoomName, parts: Vec<Part>, covered: Sequence, at: Sequence) -> Pending<()> {

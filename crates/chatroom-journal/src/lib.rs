@@ -115,6 +115,10 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// if there is one. A room's follower asks again from the last one it got.
     fn read(&self, room: &RoomName, after: Sequence, count: usize, bytes: usize) -> Pending<Page>;
 
+    /// Up to `count` records before `before`, or, if that is less, as many of the last as have `bytes`;
+    /// at least one if there is one. In order, as [`read`](Self::read) has them.
+    fn read_back(&self, room: &RoomName, before: Sequence, count: usize, bytes: usize) -> Pending<Page>;
+
     /// Keeps these parts, together with those that were kept before under other keys, all or nothing.
     /// From then on all commits up to `covered` are in the parts.
     ///

@@ -83,6 +83,24 @@ impl Journal for MemoryJournal {
         Box::pin(ready(Ok(page.unwrap_or_default())))
     }
 
+    fn read_back(&self, room: &RoomName, before: Sequence, count: usize, bytes: usize) -> Pending<Page> {
+        let page = self.rooms().get(room).map(|kept| {
+            let mut left = bytes;
+            let mut records = Vec::new();
+            let end = kept.records.partition_point(|record| record.sequence < before);
+            for record in kept.records.range(..end).rev().take(count) {
+                if record.bytes.len() > left && !records.is_empty() {
+                    break;
+                }
+                left = left.saturating_sub(record.bytes.len());
+                records.push(record.clone());
+            }
+            records.reverse();
+            Page { records, oldest: kept.records.front().map(|record| record.sequence), last: kept.last }
+        });
+        Box::pin(ready(Ok(page.unwrap_or_default())))
+    }
+
     fn save(&self, room: &RoomName, parts: Vec<Part>, covered: Sequence, at: Sequence) -> Pending<()> {
         let mut rooms = self.rooms();
         let kept = rooms.entry(room.clone()).or_default();

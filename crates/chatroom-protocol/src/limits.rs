@@ -95,6 +95,8 @@ pub const MAX_FIELDS: usize = 64;
 pub const MAX_INTEGER: i64 = (1 << 53) - 1;
 /// The most outcomes of one client's actions that are kept until it has acknowledged them.
 pub const MAX_UNACKNOWLEDGED: usize = 10_000;
+/// The most commits of one page of history.
+pub const MAX_HISTORY_COMMITS: usize = 1_000;
 /// The longest `name` or `version` that a client may give of itself, in bytes.
 pub const MAX_CLIENT_LABEL_BYTES: usize = 128;
 

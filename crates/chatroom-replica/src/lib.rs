@@ -24,6 +24,7 @@ mod outcome;
 mod own;
 mod push;
 mod replica;
+mod saved;
 mod slide;
 mod subscription;
 mod undo;
@@ -34,6 +35,7 @@ pub use mirror::Status;
 pub use outcome::{Accepted, Outcome, Refused};
 pub use own::{ActionId, How, Intent, Maker};
 pub use replica::{Asking, CursorId, Greeting, Note, Replica, Resume};
+pub use saved::Saved;
 pub use undo::Direction;
 
 /// How many own actions may be pending; then [`Replica::act`] refuses more.

@@ -176,6 +176,11 @@ impl Mirror {
         matches!(self.wire, Wire::Absent | Wire::Asked(_))
     }
 
+    /// Whether the server refuses it or deleted it.
+    pub(crate) fn is_lost(&self) -> bool {
+        matches!(self.status, Status::Denied { .. } | Status::Removed)
+    }
+
     pub(crate) fn is_positional(&self) -> bool {
         matches!(self.kind, Some(TopicType::String | TopicType::List))
     }

@@ -314,7 +314,7 @@ impl Ledger {
     }
 }
 
-fn lost(error: JournalError) -> Lost {
+pub(crate) fn lost(error: JournalError) -> Lost {
     match error {
         JournalError::Full(why) => Lost::Full(why),
         JournalError::Corrupt(why) => Lost::Damaged(why),

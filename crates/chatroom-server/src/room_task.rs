@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chatroom_engine::{ConnectionId, Counts, Delivery, Effect, Input, Observation, Room, RoomConfig, Tally, Time};
-use chatroom_journal::{Journal, Record};
+use chatroom_engine::{
+    ConnectionId, Counts, Delivery, Effect, Input, Observation, Room, RoomConfig, Stretch, Tally, Time,
+};
+use chatroom_journal::{Journal, JournalError, Page, Record};
 use chatroom_protocol::reply::goodbye;
-use chatroom_protocol::{ClientId, Code, Dialect, Frame, Refusal, RoomName};
+use chatroom_protocol::{ClientId, Code, Dialect, Frame, Refusal, RoomName, Sequence};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::builder::OnCommit;
@@ -19,7 +22,7 @@ use crate::config::Keep;
 use crate::debugger::{Feed, Sight};
 use crate::fault::{Fault, Faults};
 use crate::host::{Ask, HOST, Host, Undone};
-use crate::ledger::{Ledger, Lost, Turn};
+use crate::ledger::{Ledger, Lost, Turn, lost};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::rooms::{Rooms, Told};
@@ -69,6 +72,8 @@ pub(crate) struct RoomTask {
     clock: Clock,
     store: Option<Store>,
     ledger: Option<Ledger>,
+    /// What is being read for clients, and which question it answers.
+    readings: JoinSet<(u64, Result<Page, JournalError>)>,
     /// Whether the server ends.
     ending: bool,
     metrics: Arc<Metrics>,
@@ -103,6 +108,7 @@ impl RoomTask {
             clock,
             store,
             ledger: None,
+            readings: JoinSet::new(),
             ending: false,
             metrics,
             members: HashMap::new(),
@@ -154,6 +160,8 @@ impl RoomTask {
             self.ledger = Some(ledger);
         }
         self.wake_at = None;
+        // They were asked for by clients of the room as it was before.
+        self.readings = JoinSet::new();
         if let Some(host) = &self.host {
             let registrations = host.registrations();
             self.handle(Input::Hosted { connection: HOST });
@@ -184,6 +192,9 @@ impl RoomTask {
                     for item in batch.drain(..) {
                         self.tell(item);
                     }
+                }
+                Some(Ok((reading, page))) = self.readings.join_next(), if !self.readings.is_empty() => {
+                    self.read(reading, page);
                 }
                 () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {
                     self.handle(Input::Tick);
@@ -351,6 +362,21 @@ impl RoomTask {
         }
     }
 
+    /// Gives the room what the journal had for it.
+    fn read(&mut self, reading: u64, page: Result<Page, JournalError>) {
+        let page = page.map_err(|error| {
+            tracing::error!(%error, "the past of the room cannot be read");
+            refusal_of(&lost(error))
+        });
+        let records: Vec<(Sequence, &[u8])> =
+            page.iter().flat_map(|page| &page.records).map(|record| (record.sequence, &record.bytes[..])).collect();
+        let stretch = match &page {
+            Ok(page) => Ok(Stretch { records: &records, oldest: page.oldest }),
+            Err(refusal) => Err(refusal.clone()),
+        };
+        self.handle(Input::Read { reading, stretch });
+    }
+
     fn inflict(&mut self, client: ClientId, fault: Fault) -> bool {
         let member = self.room.connection_of(client).and_then(|connection| self.members.get(&connection));
         let Some(member) = member else {
@@ -411,6 +437,12 @@ impl RoomTask {
                     }
                     if let Some(ledger) = &mut self.ledger {
                         ledger.record(Record { sequence, bytes: record }, self.clock.now());
+                    }
+                }
+                Effect::Read { reading, before, count, bytes } => {
+                    if let Some(Store { journal, .. }) = &self.store {
+                        let page = journal.read_back(&self.name, before, count, bytes);
+                        self.readings.spawn(async move { (reading, page.await) });
                     }
                 }
                 Effect::Close { connection, refusal } => {

@@ -125,6 +125,10 @@ impl Journal for FailingJournal {
         self.kept.read(room, after, count, bytes)
     }
 
+    fn read_back(&self, room: &RoomName, before: Sequence, count: usize, bytes: usize) -> Pending<Page> {
+        self.kept.read_back(room, before, count, bytes)
+    }
+
     fn save(&self, room: &RoomName, parts: Vec<Part>, covered: Sequence, at: Sequence) -> Pending<()> {
         match *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
             Mode::Full => Box::pin(ready(Err(full()))),

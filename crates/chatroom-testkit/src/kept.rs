@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use chatroom_engine::{Damaged, Image, Room, RoomConfig, Snapshot, Time};
+use chatroom_engine::{Damaged, Image, Room, RoomConfig, Snapshot, Stretch, Time};
 use chatroom_protocol::Sequence;
 
 /// Saved parts and the records that were not trimmed.
@@ -40,6 +40,15 @@ impl Kept {
     pub fn trim(&mut self, left: usize) {
         let covered = self.records.partition_point(|(sequence, _)| *sequence <= self.covered);
         self.records.drain(..covered.saturating_sub(left));
+    }
+
+    /// Gives a room the records that it wants to read, but no more than `most`.
+    pub fn read_back(&self, before: Sequence, most: usize, take: impl FnOnce(Stretch<'_>)) {
+        let end = self.records.partition_point(|(sequence, _)| *sequence < before);
+        let from = end.saturating_sub(most);
+        let records: Vec<(Sequence, &[u8])> =
+            self.records.iter().take(end).skip(from).map(|(at, bytes)| (*at, &bytes[..])).collect();
+        take(Stretch { records: &records, oldest: self.records.first().map(|(at, _)| *at) });
     }
 
     /// Whether nothing was ever kept.

@@ -9,7 +9,8 @@ use chatroom_protocol::say::Known;
 use chatroom_protocol::{Change, ChangeId, ClientId, Code, Heard, Limits, Refusal, TopicName, TopicType, say};
 use chatroom_protocol::{message::ClientLabel, message::HeldTopic};
 use chatroom_replica::{
-    ActionId, Asking, CursorId, Direction, ErrorCode, Greeting, How, Intent, Note, Outcome, RawUpdate, Refused, Replica,
+    ActionId, Asking, CursorId, Direction, ErrorCode, Greeting, How, Intent, Note, Outcome, RawUpdate, Refused,
+    Replica, Saved,
 };
 use serde_json::{Value, json};
 
@@ -41,6 +42,23 @@ impl Mirrored {
         self.cursors.insert(name.clone(), cursor);
         self.kinds.insert(name.clone(), kind);
         self.listen();
+        Ok(())
+    }
+
+    /// The program ends and begins again with what was saved. Topics are to be opened again.
+    ///
+    /// # Errors
+    /// When what was saved cannot be read.
+    pub fn restart(&mut self) -> Result<(), Refusal> {
+        let text =
+            serde_json::to_string(&self.replica.save()).map_err(|error| chatroom_protocol::json::refusal(&error))?;
+        let saved: Saved = serde_json::from_str(&text).map_err(|error| chatroom_protocol::json::refusal(&error))?;
+        *self = Self {
+            replica: Replica::restore(&saved)?,
+            now_ms: self.now_ms,
+            kinds: std::mem::take(&mut self.kinds),
+            ..Self::default()
+        };
         Ok(())
     }
 
@@ -229,6 +247,8 @@ impl ReplicaScript {
                 "release" => stage.release(&name(given)?),
                 "receive" => stage.receive(&self.completed(given).to_string()).map_err(shown)?,
                 "disconnect" => stage.disconnect(),
+                "restart" => stage.restart().map_err(shown)?,
+                "saved" => same(&serde_json::to_value(stage.replica.save()).map_err(shown)?, given)?,
                 "act" => Self::act(stage, given, step)?,
                 "tracked" | "group" | "refused" => {}
                 "undo" => stage.take(Direction::Undo),

@@ -13,14 +13,18 @@ use chatroom_engine::{
     ConnectionId, Effect, Input, Keeping, NoAuthority, Observation, Observe, Proposed, Room, RoomConfig, Rules, Time,
 };
 use chatroom_protocol::{
-    Change, Dialect, Epoch, Frame, Limits, RoomName, Sequence, TopicName, TopicType, TopicValue, json,
+    Change, Code, Dialect, Epoch, Frame, Limits, RoomName, Sequence, TopicName, TopicType, TopicValue,
 };
 use chatroom_replica::{ActionId, Direction, Outcome, Status};
+use serde_json::json;
 
 use crate::generate::{self, MERGING};
 use crate::kept::Kept;
 use crate::replica::Mirrored;
 use crate::seed::Seed;
+
+/// Under this the room is asked for its past.
+const HISTORIAN: ConnectionId = ConnectionId(u64::MAX);
 
 /// What a history is made of.
 #[derive(Clone, Debug)]
@@ -72,7 +76,9 @@ struct Node {
     down: VecDeque<String>,
     /// What functions that follow a topic made of what they were told.
     followed: BTreeMap<TopicName, Option<TopicValue>>,
-    outcomes: BTreeMap<ActionId, Outcome>,
+    /// By how often its program had begun again, and the action.
+    outcomes: BTreeMap<(u64, ActionId), Outcome>,
+    lives: u64,
     made: u64,
     last_accepted: Sequence,
 }
@@ -92,6 +98,10 @@ pub struct Simulation {
     truth: BTreeMap<TopicName, BTreeMap<Sequence, String>>,
     shadow: BTreeMap<TopicName, TopicValue>,
     effects: Vec<Effect>,
+    /// Stretches of the journal that the room wants.
+    readings: VecDeque<(u64, Sequence)>,
+    /// What the room said to the one who looks back.
+    answers: Vec<serde_json::Value>,
     seed: Seed,
     plan: Plan,
     /// What happened, in words, the last of it.
@@ -116,10 +126,14 @@ pub struct Done {
     pub undos: u64,
     /// Connections broken.
     pub breaks: u64,
+    /// Programs that began again with what they had saved.
+    pub restarts: u64,
     /// Rooms lost and restored.
     pub crashes: u64,
     /// Messages delivered.
     pub messages: u64,
+    /// Values and commits of the past that were asked for.
+    pub looks: u64,
 }
 
 impl std::ops::AddAssign for Done {
@@ -131,7 +145,9 @@ impl std::ops::AddAssign for Done {
         self.undos += other.undos;
         self.breaks += other.breaks;
         self.crashes += other.crashes;
+        self.restarts += other.restarts;
         self.messages += other.messages;
+        self.looks += other.looks;
     }
 }
 
@@ -185,6 +201,8 @@ impl Simulation {
             truth: BTreeMap::new(),
             shadow: BTreeMap::new(),
             effects: Vec::new(),
+            readings: VecDeque::new(),
+            answers: Vec::new(),
             seed,
             plan,
             log: VecDeque::new(),
@@ -209,6 +227,7 @@ impl Simulation {
                 down: VecDeque::new(),
                 followed: BTreeMap::new(),
                 outcomes: BTreeMap::new(),
+                lives: 0,
                 made: 0,
                 last_accepted: Sequence(0),
             });
@@ -224,7 +243,8 @@ impl Simulation {
         let result = (0..self.nodes.len())
             .try_for_each(|at| self.begin(at))
             .and_then(|()| (0..self.plan.steps).try_for_each(|_| self.step()))
-            .and_then(|()| self.finish());
+            .and_then(|()| self.finish())
+            .and_then(|()| self.look_back());
         match result {
             Ok(()) => Ok(self.done),
             Err(why) => {
@@ -270,6 +290,7 @@ impl Simulation {
                 }
             }
             95 if self.plan.breaks && self.seed.percent(50) => self.crash(),
+            97 if self.plan.breaks && self.seed.percent(30) => self.restart(node),
             96 if self.seed.percent(50) => {
                 self.save();
                 Ok(())
@@ -412,6 +433,24 @@ impl Simulation {
         self.look(at)
     }
 
+    /// A client's program ends, and begins again with what it saved.
+    fn restart(&mut self, at: usize) -> Result<(), String> {
+        self.disconnect(at)?;
+        self.done.restarts += 1;
+        self.note(|| format!("{at}: its program begins again"));
+        let node = &mut self.nodes[at];
+        let before = node.mirrored.replica.unsaved();
+        node.mirrored.restart().map_err(|refusal| refusal.to_string())?;
+        // What had joined another action, or waited for a value, has no outcome of its own.
+        node.made -= (before - node.mirrored.replica.unsaved()) as u64;
+        node.lives += 1;
+        node.followed.clear();
+        for (name, kind) in self.names.clone() {
+            self.nodes[at].mirrored.open(&name, kind).map_err(|refusal| refusal.to_string())?;
+        }
+        self.look(at)
+    }
+
     /// Some of what changed is saved, and records that are not needed any more go.
     fn save(&mut self) {
         let bytes = 1 + self.seed.below(400);
@@ -487,6 +526,12 @@ impl Simulation {
             if let Some(sequence) = appended {
                 self.room.handle(self.now, Input::Appended { sequence }, &mut effects);
             }
+            while let Some((reading, before)) = self.readings.pop_front() {
+                let most = 1 + self.seed.below(4);
+                self.kept.read_back(before, most, |stretch| {
+                    self.room.handle(self.now, Input::Read { reading, stretch: Ok(stretch) }, &mut effects);
+                });
+            }
         }
         self.effects = effects;
     }
@@ -505,6 +550,7 @@ impl Simulation {
                 self.kept.append(sequence, record);
                 return Some(sequence);
             }
+            Effect::Read { reading, before, .. } => self.readings.push_back((reading, before)),
             Effect::Close { connection, .. } => {
                 if let Some(node) = self.nodes.iter_mut().find(|node| node.connection == Some(connection)) {
                     node.connection = None;
@@ -528,6 +574,10 @@ impl Simulation {
     }
 
     fn send(&mut self, to: ConnectionId, frames: bytes::Bytes) {
+        if to == HISTORIAN {
+            self.answers.extend(Frame::payloads(frames).map(|it| serde_json::from_slice(&it).unwrap_or_default()));
+            return;
+        }
         if let Some(node) = self.nodes.iter_mut().find(|node| node.connection == Some(to)) {
             node.down.extend(Frame::payloads(frames).map(|payload| String::from_utf8_lossy(&payload).into_owned()));
         }
@@ -552,7 +602,7 @@ impl Simulation {
                 }
                 Outcome::Refused(_) => self.done.refused += 1,
             }
-            if node.outcomes.insert(action, outcome).is_some() {
+            if node.outcomes.insert((node.lives, action), outcome).is_some() {
                 return Err(format!("client {at}: P5, {action:?} has two outcomes"));
             }
         }
@@ -659,6 +709,75 @@ impl Simulation {
     }
 }
 
+/// What the room tells of its past.
+impl Simulation {
+    /// Asks for the past as its journal has it, and holds it against what happened.
+    fn look_back(&mut self) -> Result<(), String> {
+        self.handle(Input::Hosted { connection: HISTORIAN });
+        let end = usize::try_from(self.room.sequence().0).unwrap_or(usize::MAX);
+        for (name, kind) in self.names.clone() {
+            if !kind.is_journaled() {
+                continue;
+            }
+            let mut told = None;
+            for _ in 0..4 {
+                let at = Sequence(self.seed.below(end + 2) as u64);
+                let content = self.ask_room("_chatroom/get", &json!({"topic_name": name, "at": at.0}))?;
+                let truth = self.truth.get(&name).and_then(|truth| truth.range(..=at).next_back());
+                if let Some(error) = content.get("error") {
+                    let code = error["code"].as_u64();
+                    let known = [Code::UnknownTopic, Code::OutOfRange].map(|code| Some(u64::from(code.number())));
+                    if !known.contains(&code) {
+                        return Err(format!("{name} at {}: {error}", at.0));
+                    }
+                    continue;
+                }
+                let value = chatroom_protocol::json::canonical(&content["response"]["value"]);
+                // Before its first commit a topic has the value of its type.
+                let zero = TopicValue::zero(kind);
+                let truth = truth.map_or_else(|| canonical(&zero), |(_, text)| text.clone());
+                if value != truth {
+                    return Err(format!("{name} at {}: the past is told as {value}, and was {truth}", at.0));
+                }
+                self.done.looks += 1;
+            }
+            // All its commits, page by page.
+            let mut before = serde_json::Value::Null;
+            loop {
+                let mut args = json!({"topic_name": name, "limit": 1 + self.seed.below(5)});
+                if !before.is_null() {
+                    args["before"] = before;
+                }
+                let content = self.ask_room("_chatroom/history", &args)?;
+                for commit in content["response"]["commits"].as_array().ok_or("a page has commits")? {
+                    let at = commit["sequence"].as_u64().unwrap_or_default();
+                    if told.is_some_and(|last| at >= last) || !self.truth[&name].contains_key(&Sequence(at)) {
+                        return Err(format!("{name}: {commit} after {told:?} is no page's next commit"));
+                    }
+                    told = Some(at);
+                    self.done.looks += 1;
+                }
+                before = content["response"]["next"].clone();
+                if before.is_null() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_room(&mut self, service: &str, args: &serde_json::Value) -> Result<serde_json::Value, String> {
+        let content = json!({"service_name": service, "args": args, "request_id": "look"});
+        let message = json!({"type": "request", "content": content}).to_string();
+        self.answers.clear();
+        self.handle(Input::Received { connection: HISTORIAN, message: &message });
+        match self.answers.pop() {
+            Some(answer) if answer["type"] == "response" => Ok(answer["content"].clone()),
+            other => Err(format!("{message}: the room answers {other:?}")),
+        }
+    }
+}
+
 /// For histories that are told step by step.
 impl Simulation {
     /// All clients connect and load every topic.
@@ -728,7 +847,7 @@ impl Simulation {
 }
 
 fn canonical(value: &TopicValue) -> String {
-    json::canonical(&serde_json::to_value(value).unwrap_or_default())
+    chatroom_protocol::json::canonical(&serde_json::to_value(value).unwrap_or_default())
 }
 
 fn text(change: &Change) -> String {

@@ -7,6 +7,8 @@ use chatroom_engine::{ConnectionId, Effect, Input, Keeping, NoAuthority, Observe
 use chatroom_protocol::{Dialect, Epoch, Limits, Refusal, RoomName};
 use serde_json::{Value, json};
 
+use crate::kept::Kept;
+
 /// A room, its clients and its clock, all on this thread.
 #[derive(Debug)]
 pub struct World {
@@ -16,6 +18,7 @@ pub struct World {
     next_connection: u64,
     wake_at: Option<Time>,
     effects: Vec<Effect>,
+    kept: Kept,
     /// Whether appended commits are confirmed at once.
     pub journal_answers: bool,
     unanswered: Option<chatroom_protocol::Sequence>,
@@ -53,6 +56,7 @@ impl World {
             next_connection: 0,
             wake_at: None,
             effects: Vec::new(),
+            kept: Kept::default(),
             journal_answers: true,
             unanswered: None,
         }
@@ -138,7 +142,7 @@ impl World {
     /// Hands the room any input.
     pub fn handle(&mut self, input: Input<'_>) {
         self.room.handle(self.now, input, &mut self.effects);
-        let mut appended = None;
+        let (mut appended, mut readings) = (None, Vec::new());
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Send { to, frames, .. } => self.deliver(to, &frames),
@@ -150,7 +154,11 @@ impl World {
                         }
                     }
                 }
-                Effect::Append { sequence, .. } => appended = Some(sequence),
+                Effect::Append { sequence, record } => {
+                    self.kept.append(sequence, record);
+                    appended = Some(sequence);
+                }
+                Effect::Read { reading, before, count, .. } => readings.push((reading, before, count)),
                 Effect::Close { connection, refusal } => {
                     if let Some(client) = self.clients.get_mut(&connection) {
                         client.closed = Some(refusal);
@@ -159,6 +167,13 @@ impl World {
                 Effect::Observed(_) => {}
                 Effect::WakeAt(time) => self.wake_at = time,
             }
+        }
+        for (reading, before, count) in readings {
+            let kept = std::mem::take(&mut self.kept);
+            kept.read_back(before, count, |stretch| {
+                self.handle(Input::Read { reading, stretch: Ok(stretch) });
+            });
+            self.kept = kept;
         }
         if let Some(sequence) = appended {
             self.unanswered = Some(sequence);

@@ -26,7 +26,7 @@ fn histories() {
     }
     println!("{count} histories: {done:?}");
     assert!(
-        count == 1 || (done.accepted > 0 && done.joined > 0 && done.refused > 0 && done.breaks > 0),
+        count == 1 || (done.accepted > 0 && done.joined > 0 && done.refused > 0 && done.breaks > 0 && done.looks > 0),
         "nothing was tried"
     );
 }

@@ -45,8 +45,10 @@ struct Server {
 impl Server {
     fn start(folder: &Path, address: &str) -> Self {
         let config = folder.join("limits.toml");
-        // A line that is dead is noticed soon.
-        std::fs::write(&config, "[limits]\nheartbeat_ms = 400\n").unwrap();
+        // A line that is dead is noticed soon, and many rounds fill long topics.
+        let limits =
+            "[limits]\nheartbeat_ms = 400\nitems = 10000000\ntext_scalars = 100000000\nvalue_bytes = 1000000000\n";
+        std::fs::write(&config, limits).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_chatroom"))
             .args(["serve", "--listen", address, "--keep", "1000000,1GiB"])
             .arg("--data")

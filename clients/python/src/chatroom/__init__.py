@@ -8,6 +8,8 @@
 from .action import Accepted, Action
 from .client import Client
 from .code import CODES, ChatroomError, Rejected
+from .past import CommitPage, PastChange, PastCommit
+from .saved import Saved
 from .service import Call, CallError, ServiceError
 from .topic import Bool, Dict, Event, Float, Hz, Int, Json, List, Presence, Set, Text, Topic, Update
 
@@ -20,6 +22,7 @@ __all__ = [
     "CallError",
     "ChatroomError",
     "Client",
+    "CommitPage",
     "Dict",
     "Event",
     "Float",
@@ -27,8 +30,11 @@ __all__ = [
     "Int",
     "Json",
     "List",
+    "PastChange",
+    "PastCommit",
     "Presence",
     "Rejected",
+    "Saved",
     "ServiceError",
     "Set",
     "Text",

@@ -9,7 +9,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_socket
@@ -19,7 +19,9 @@ from websockets.typing import Subprotocol
 from .action import Accepted, Action
 from .code import NAMES, ChatroomError, Rejected
 from .codec import decode, encode
+from .past import CommitPage
 from .replica import Replica
+from .saved import Saved
 from .service import Handler, Services
 from .session import Maker
 from .topic import Deliver, Hz, Listener, Topic, Update
@@ -35,10 +37,14 @@ Notice = Callable[[ChatroomError], None]
 class Client:
     """A room. ``async with Client("ws://localhost:8765") as room: ...``"""
 
-    def __init__(self, url: str, *, token: Callable[[], Awaitable[str]] | None = None) -> None:
+    def __init__(
+        self, url: str, *, token: Callable[[], Awaitable[str]] | None = None, saved: Saved | None = None
+    ) -> None:
         self.url = url
         self.state = "connecting"
         self.replica = Replica()
+        # Topics of a saved session, kept until what was saved with them has its outcome.
+        self._restored: list[str] = []
         self.present: dict[str, Any] = {}
         self.notices: list[Notice] = []
         self.connections = 0
@@ -57,6 +63,19 @@ class Client:
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._dispatch = asyncio.Event()
+        if saved is not None:
+            self.replica.restore(saved)
+            self._restored = list(self.replica.mirrors)
+            self._handles.update(dict.fromkeys(self._restored, 1))
+
+    def save(self) -> Saved:
+        """What this client is made of, for ``Client(url, saved=...)`` in the next run of the program.
+
+        The session, the values of its topics, and its actions without an outcome, which are sent again under the
+        same numbers and count once; refusals of those go to ``notices``. Actions that wait for a value, and what
+        can be undone, are not in it. To be kept as JSON, as secret as a password.
+        """
+        return self.replica.save()
 
     async def __aenter__(self) -> Client:
         self.start()
@@ -242,6 +261,20 @@ class Client:
         """
         return await self._services.call(service_name, args, timeout, progress)
 
+    async def commits(
+        self, topic_name: str | None = None, *, before: int | None = None, limit: int = 100
+    ) -> CommitPage:
+        """What was committed, the newest first, as far as the server keeps it; of one topic, if that is named.
+
+        ``before`` is a sequence, such as ``next`` of the page before.
+        """
+        args = {"topic_name": topic_name, "before": before, "limit": limit}
+        return cast(CommitPage, await self.call("_chatroom/history", {k: v for k, v in args.items() if v is not None}))
+
+    async def value_at(self, topic_name: str, sequence: int) -> Any:
+        """The value that a topic had when the room stood at that sequence; ``topic.set(value)`` restores it."""
+        return (await self.call("_chatroom/get", {"topic_name": topic_name, "at": sequence}))["value"]
+
     async def provide(self, service_name: str, handler: Handler) -> None:
         """Offers a service: ``handler(args)`` answers, or raises ``ServiceError``.
 
@@ -362,6 +395,14 @@ class Client:
         if not self._services.receive(message) and message["type"] == "error" and about != "subscribe":
             self._notice(ChatroomError(NAMES.get(content["code"], "unknown"), content["reason"]))
         self.replica.receive(message)
+        if self._restored and not self.replica.is_resuming:
+            # Nothing is pending on these any more, and what was missed is there.
+            restored, self._restored = self._restored, []
+            for name in restored:
+                if self.replica.mirrors[name].own:
+                    self._restored.append(name)
+                else:
+                    self.release(name)
         self._flush()
 
     async def _tell(self) -> None:

@@ -12,13 +12,14 @@ from .code import NAMES, ChatroomError
 from .commit import Commits
 from .mirror import Resuming
 from .news import Told
+from .saved import Saving
 from .session import Message
 from .subscription import Subscriptions
 from .text import Text
 from .undoing import Undoing
 
 
-class Replica(Subscriptions, Commits, Undoing):
+class Replica(Subscriptions, Commits, Undoing, Saving):
     """All topics that somebody holds, and the session they belong to."""
 
     def receive(self, message: Message) -> None:

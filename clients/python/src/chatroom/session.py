@@ -79,6 +79,11 @@ class Session:
         return self.client or 0
 
     @property
+    def is_resuming(self) -> bool:
+        """Whether what was missed is still being put in place."""
+        return self._resuming is not None
+
+    @property
     def unsaved(self) -> int:
         """How many own actions have no outcome yet."""
         return len(self._actions) + sum(len(action.joined) for action in self._actions) + len(self._waiting)

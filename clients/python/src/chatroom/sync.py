@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from .action import Accepted, Action
 from .client import Client as AsyncClient
+from .past import CommitPage
 from .service import Handler
 from .topic import Topic as AsyncTopic
 from .topic import Update
@@ -137,6 +138,14 @@ class Client:
     ) -> Any:
         """Calls a service and gives its answer; ``progress`` is called on the client's thread."""
         return self.wait(self._room.call(service_name, args, timeout=timeout, progress=progress), timeout + 1)
+
+    def commits(self, topic_name: str | None = None, *, before: int | None = None, limit: int = 100) -> CommitPage:
+        """What was committed, the newest first, as far as the server keeps it."""
+        return self.wait(self._room.commits(topic_name, before=before, limit=limit))
+
+    def value_at(self, topic_name: str, sequence: int) -> Any:
+        """The value that a topic had when the room stood at that sequence."""
+        return self.wait(self._room.value_at(topic_name, sequence))
 
     def provide(self, service_name: str, handler: Handler, timeout: float | None = 10) -> None:
         """Offers a service; the handler runs on the client's thread."""

@@ -15,6 +15,9 @@ pub(super) fn run(works: &mpsc::Receiver<(Store, Work)>) {
         match work {
             Work::Load { room, before, done } => answer(done, load(&store, &room, before)),
             Work::Read { room, after, count, bytes, done } => answer(done, read(&store, &room, after, count, bytes)),
+            Work::ReadBack { room, before, count, bytes, done } => {
+                answer(done, read_back(&store, &room, before, count, bytes));
+            }
             Work::Rooms { after, count, done } => answer(done, rooms(&store, after.as_ref(), count)),
             _ => {}
         }
@@ -95,16 +98,11 @@ fn read(store: &Store, room: &RoomName, after: Sequence, count: usize, bytes: us
     let Some(head) = head(store, room)? else {
         return Ok(Page::default());
     };
-    let all = |from: Sequence| {
-        let from = from.max(head.oldest);
-        store.keyspace.range(store::record_key(room, from)..=store::record_key(room, Sequence(u64::MAX)))
-    };
-    let oldest = match all(Sequence(0)).next() {
-        Some(entry) => Some(sequence_of(&entry.key().map_err(|error| failed(&error))?)),
-        None => None,
-    };
+    let oldest = oldest(store, room, head)?;
     let (mut records, mut left) = (Vec::new(), bytes);
-    for entry in all(Sequence(after.0.saturating_add(1))).take(count) {
+    let from = Sequence(after.0.saturating_add(1)).max(head.oldest);
+    let all = store.keyspace.range(store::record_key(room, from)..=store::record_key(room, Sequence(u64::MAX)));
+    for entry in all.take(count) {
         let (key, value) = entry.into_inner().map_err(|error| failed(&error))?;
         let (previous, record) = record(room, &key, &value)?;
         if record.bytes.len() > left && !records.is_empty() {
@@ -115,6 +113,42 @@ fn read(store: &Store, room: &RoomName, after: Sequence, count: usize, bytes: us
     }
     follows(room, &records)?;
     Ok(Page { records: records.into_iter().map(|(_, record)| record).collect(), oldest, last: head.last })
+}
+
+fn read_back(
+    store: &Store,
+    room: &RoomName,
+    before: Sequence,
+    count: usize,
+    bytes: usize,
+) -> Result<Page, JournalError> {
+    let Some(head) = head(store, room)? else {
+        return Ok(Page::default());
+    };
+    let oldest = oldest(store, room, head)?;
+    let (mut records, mut left) = (Vec::new(), bytes);
+    // A range that ends before it begins has nothing.
+    let range = store::record_key(room, head.oldest)..store::record_key(room, before.max(head.oldest));
+    for entry in store.keyspace.range(range).rev().take(count) {
+        let (key, value) = entry.into_inner().map_err(|error| failed(&error))?;
+        let (previous, record) = record(room, &key, &value)?;
+        if record.bytes.len() > left && !records.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(record.bytes.len());
+        records.push((previous, record));
+    }
+    records.reverse();
+    follows(room, &records)?;
+    Ok(Page { records: records.into_iter().map(|(_, record)| record).collect(), oldest, last: head.last })
+}
+
+fn oldest(store: &Store, room: &RoomName, head: Head) -> Result<Option<Sequence>, JournalError> {
+    let range = store::record_key(room, head.oldest)..=store::record_key(room, Sequence(u64::MAX));
+    match store.keyspace.range(range).next() {
+        Some(entry) => Ok(Some(sequence_of(&entry.key().map_err(|error| failed(&error))?))),
+        None => Ok(None),
+    }
 }
 
 fn rooms(store: &Store, after: Option<&RoomName>, count: usize) -> Result<Vec<RoomName>, JournalError> {

@@ -98,7 +98,9 @@ impl Writer {
                     closed = Some(done);
                     break;
                 }
-                work @ (Work::Load { .. } | Work::Read { .. } | Work::Rooms { .. }) => self.hand_on(work),
+                work @ (Work::Load { .. } | Work::Read { .. } | Work::ReadBack { .. } | Work::Rooms { .. }) => {
+                    self.hand_on(work)
+                }
                 work => next = self.batch(work, works),
             }
         }
@@ -435,7 +437,7 @@ fn refuse(work: Work) {
             reply(done, Err(why()));
         }
         Work::Load { done, .. } => reply(done, Err(why())),
-        Work::Read { done, .. } => reply(done, Err(why())),
+        Work::Read { done, .. } | Work::ReadBack { done, .. } => reply(done, Err(why())),
         Work::Rooms { done, .. } => reply(done, Err(why())),
     }
 }
