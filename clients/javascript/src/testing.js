@@ -22,8 +22,9 @@ import { ENVIRONMENT } from './socket.js';
 /**
  * `binary`: the executable; by default what CHATROOM_BINARY names, else one built in the repository
  * that this module lies in, else `chatroom` on the path. `args`: flags beside those for the ports.
- * `room`: the room of `url`, main by default.
- * @typedef {{ binary?: string, args?: readonly string[], room?: string }} StartOptions
+ * `room`: the room of `url`, main by default. `data`: the folder to keep rooms in, for one after the
+ * other; without it they are in memory.
+ * @typedef {{ binary?: string, args?: readonly string[], room?: string, data?: string }} StartOptions
  */
 
 const START_MS = 15_000;
@@ -51,13 +52,14 @@ export class TestServer {
   }
 
   /**
-   * Starts a server on free ports, with its rooms in memory, and waits until it serves.
+   * Starts a server on free ports, with its rooms in memory or in a folder, and waits until it serves.
    * @param {StartOptions} [options]
    * @returns {Promise<TestServer>}
    */
-  static async start({ binary = findBinary(), args = [], room = 'main' } = {}) {
+  static async start({ binary = findBinary(), args = [], room = 'main', data } = {}) {
     const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(CHATROOM_.*|DEBUG)$/.test(name)));
-    const flags = ['serve', '--memory', '--listen', '127.0.0.1:0', '--debugger', '127.0.0.1:0', ...args];
+    const kept = data === undefined ? ['--memory'] : ['--data', data];
+    const flags = ['serve', ...kept, '--listen', '127.0.0.1:0', '--debugger', '127.0.0.1:0', ...args];
     const server = spawn(binary, flags, { stdio: ['ignore', 'pipe', 'pipe'], env: { RUST_LOG: 'warn', ...environment } });
     // A test that forgets its server does not leave it running.
     const kill = () => void server.kill('SIGKILL');
@@ -99,6 +101,13 @@ export class TestServer {
   async #fault(client, kind, ms) {
     this.#faults ??= new Faults(this.#debugger);
     await this.#faults.command({ type: 'fault', room: this.room, client, kind, ms });
+  }
+
+  /** Kills the server in the middle of whatever it does, and waits for its end. @returns {Promise<void>} */
+  async kill() {
+    this.#faults?.close();
+    this.#process.kill('SIGKILL');
+    await this.#exit;
   }
 
   /** Stops the server as an operator would, and waits for its end. @returns {Promise<void>} */

@@ -10,9 +10,9 @@ BINARY = os.environ.get("CHATROOM_BINARY", "target/debug/chatroom")
 
 
 class Server:
-    def __init__(self) -> None:
+    def __init__(self, data: str | None = None) -> None:
         self._process = subprocess.Popen(
-            [BINARY, "serve", "--memory", "--listen", "127.0.0.1:0"],
+            [BINARY, "serve", *(["--memory"] if data is None else ["--data", data]), "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

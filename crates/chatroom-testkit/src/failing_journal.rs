@@ -58,6 +58,12 @@ impl FailingJournal {
         self.set(Mode::Works);
     }
 
+    /// How many appends wait to be answered.
+    #[must_use]
+    pub fn delayed(&self) -> usize {
+        self.delayed.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// How many appends failed in some way.
     #[must_use]
     pub fn failed(&self) -> u64 {

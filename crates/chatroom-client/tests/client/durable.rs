@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chatroom_client::{Call, Code, Dict, Event, Int, ServiceError, Text};
+use chatroom_client::{Call, Code, Dict, Event, Int, ServiceError, Text, TopicType, Which};
 use chatroom_server::Server;
 use chatroom_server::journal::MemoryJournal;
 use chatroom_testkit::TestServer;
@@ -56,6 +56,74 @@ async fn servers_come_and_go() {
     seen.loaded().await.unwrap();
     read.loaded().await.unwrap();
     assert_eq!((seen.value(), read.value().map(|text| text.len())), (Some(200), Some(200)));
+}
+
+/// A program ends while the outcomes of its actions are not known, and begins again with what it saved:
+/// each of them counts once, and the values are there before there is a connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_begins_again() {
+    let journal = Arc::new(FailingJournal::default());
+    let running = failing(&journal);
+    let link = Link::new(&running);
+    let room = link.builder().connect().await.unwrap();
+    let (score, text) = (room.topic::<Int>("score").unwrap(), room.topic::<Text>("text").unwrap());
+    score.loaded().await.unwrap();
+    text.insert(0, "ab").await.unwrap();
+    let id = room.id();
+    // The room takes what follows, and nobody is told.
+    journal.set(Mode::Delays);
+    let actions = [score.add(1), score.add(10), text.insert(2, "c"), text.insert(3, "d")];
+    until("some are on their way", || journal.delayed() > 0).await;
+    let saved = serde_json::to_string(&room.save()).unwrap();
+    drop((actions, score, text));
+    room.close();
+    journal.set(Mode::Works);
+
+    let saved = serde_json::from_str(&saved).unwrap();
+    link.shut(true);
+    let again = link.builder().saved(saved).start().unwrap();
+    let (score, text) = (again.topic::<Int>("score").unwrap(), again.topic::<Text>("text").unwrap());
+    assert_eq!((score.value(), text.value().as_deref()), (Some(11), Some("abcd")), "without a connection");
+    assert!(again.unsaved() > 0);
+    link.shut(false);
+    until("all have their outcome", || again.unsaved() == 0).await;
+    assert_eq!(again.id(), id, "it is who it was");
+    let late = client(&running).await;
+    assert_eq!(late.topic::<Int>("score").unwrap().loaded().await.unwrap(), 11);
+    assert_eq!(late.topic::<Text>("text").unwrap().loaded().await.unwrap(), "abcd");
+    drop((score, text));
+    until("nothing is held", || again.holdings().topics == 0).await;
+}
+
+/// Commits and values of the past, and one that is restored.
+#[tokio::test]
+async fn the_past() {
+    let journal = Arc::new(MemoryJournal::default());
+    let running = TestServer::serve(server(&journal));
+    let room = client(&running).await;
+    let (score, text) = (room.topic::<Int>("score").unwrap(), room.topic::<Text>("text").unwrap());
+    score.loaded().await.unwrap();
+    text.loaded().await.unwrap();
+    let mut written = Vec::new();
+    for (end, word) in [(0, "one"), (3, " two"), (7, " three")] {
+        written.push(text.insert(end, word).await.unwrap().sequence);
+        score.add(1).await.unwrap();
+    }
+    text.set("").await.unwrap();
+    let which = Which { topic_name: Some("text".into()), limit: Some(2), ..Which::default() };
+    let page = room.commits(&which).await.unwrap();
+    assert_eq!(page.commits.iter().map(|it| it.sequence).collect::<Vec<_>>(), [written[2].0 + 2, written[2].0]);
+    let rest = room.commits(&Which { before: page.next, ..which }).await.unwrap();
+    assert_eq!(rest.commits.iter().map(|it| it.sequence).collect::<Vec<_>>(), [written[1].0, written[0].0]);
+    assert_eq!((rest.next, rest.commits[0].by), (None, room.id().unwrap().0));
+    assert!(rest.commits[0].changes[0].read(TopicType::String).is_ok());
+    assert_eq!(room.commits(&Which::default()).await.unwrap().commits.len(), 7);
+    for (at, value) in written.iter().zip(["one", "one two", "one two three"]) {
+        assert_eq!(room.value_at(&text, *at).await.unwrap(), value);
+    }
+    assert_eq!(room.value_at(&score, written[1]).await.unwrap(), 1);
+    text.set(&room.value_at(&text, written[1]).await.unwrap()).await.unwrap();
+    assert_eq!(text.value().as_deref(), Some("one two"));
 }
 
 fn failing(journal: &Arc<FailingJournal>) -> TestServer {
