@@ -72,6 +72,11 @@ import { plain } from './value.js';
  */
 /** @typedef {{ readonly commits: readonly PastCommit[], readonly next: number | null }} CommitPage `next`: the `before` of the next page */
 /** @typedef {{ readonly unsaved: number, readonly canUndo: boolean, readonly canRedo: boolean }} History */
+/**
+ * How long a topic lives, as its first subscriber has it: `persist`: whether a server that keeps rooms
+ * keeps it (true); `ttlMs`: how long after its last subscriber has left it is deleted (never).
+ * @typedef {{ persist?: boolean, ttlMs?: number }} TopicOptions
+ */
 /** @typedef {{ tracked?: boolean }} ActionOptions `tracked`: whether undo takes it back, as it does unless told otherwise */
 
 /** So long a topic stays subscribed after its last handle: a component that is mounted again finds it. */
@@ -274,10 +279,11 @@ export class Client {
    * @template {import('./type.js').TypeFor<import('./type.js').Known<S>, N>} const D
    * @param {N} name
    * @param {D} type its name, such as `'int'`, or one of `types`
+   * @param {TopicOptions} [options] count if the room does not have the topic yet
    * @returns {import('./type.js').HandleFor<import('./type.js').Known<S>, N, D>}
    */
-  topic(name, type) {
-    return /** @type {any} */ (this.#open(name, typeof type === 'string' ? type : /** @type {any} */ (type)?.type));
+  topic(name, type, options) {
+    return /** @type {any} */ (this.#open(name, typeof type === 'string' ? type : /** @type {any} */ (type)?.type, options));
   }
 
   /**
@@ -291,13 +297,14 @@ export class Client {
     return /** @type {any} */ (this.#open(name, 'presence'));
   }
 
-  /** @param {string} name @param {TopicType} type @returns {AnyTopic} */
-  #open(name, type) {
+  /** @param {string} name @param {TopicType} type @param {TopicOptions} [options] @returns {AnyTopic} */
+  #open(name, type, { persist, ttlMs } = {}) {
     checkName(name, 'topic', this.limits);
     if (!TOPIC_TYPES.includes(type)) {
       throw new ChatroomError('bad_type', `a topic is of type ${TOPIC_TYPES.join(', ')}, not ${String(type)}`);
     }
     if (this.state === 'closed') throw this.#closedError();
+    if (persist !== undefined || ttlMs !== undefined) this.#replica.options.set(name, { persist, ttl_ms: ttlMs });
     const subscription = this.#subscriptions.get(name) ?? this.#subscribe(name, type);
     if (subscription.type !== type) {
       throw new ChatroomError('type_mismatch', `the topic ${name} is open with the type ${subscription.type}, not ${type}`);

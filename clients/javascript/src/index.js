@@ -31,6 +31,7 @@ export { canonical, equal, parse } from './value.js';
 /** @typedef {import('./client.js').CommitPage} CommitPage */
 /** @typedef {import('./client.js').Options} Options */
 /** @typedef {import('./client.js').PastCommit} PastCommit */
+/** @typedef {import('./client.js').TopicOptions} TopicOptions */
 /** @typedef {import('./saved.js').Saved} Saved */
 /** @typedef {import('./code.js').CodeName} CodeName */
 /** @typedef {import('./connection.js').ConnectionState} ConnectionState */

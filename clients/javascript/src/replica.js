@@ -53,6 +53,8 @@ export class Replica {
   own;
   /** @internal */
   turns = new Turns(this);
+  /** @internal What the application decided of topics that it may make. @type {Map<string, { persist?: boolean, ttl_ms?: number }>} */
+  options = new Map();
   /** @internal Whether the server is still saying what was missed. */
   resuming = false;
 
@@ -148,6 +150,7 @@ export class Replica {
     mirror.watched = false;
     if (!mirror.error) mirror.status = mirror.document ? 'stale' : 'loading';
     if (mirror.own.length === 0) this.mirrors.delete(name);
+    this.options.delete(name);
     this.own.release(name);
     this.undo.forget(name);
     this.#changedHistory();
@@ -178,6 +181,12 @@ export class Replica {
     return this.turns.can(turn);
   }
 
+  /** @param {string} name */
+  #optionsOf(name) {
+    const options = this.options.get(name);
+    return options ? { options } : {};
+  }
+
   // What the connection does.
 
   /** What to say in the hello of the next connection. @returns {Record<string, any>} */
@@ -185,7 +194,7 @@ export class Replica {
     if (!this.#session) return {};
     const held = [...this.mirrors.values()].filter(({ wanted, document, error }) => wanted && document && !error);
     this.#named = held.map(({ name }) => name);
-    const resume = held.map(({ name, type, sequence }) => ({ topic_name: name, type, sequence }));
+    const resume = held.map(({ name, type, sequence }) => ({ topic_name: name, type, sequence, ...this.#optionsOf(name) }));
     return { session: this.#session, acknowledged: this.own.acknowledged, resume };
   }
 
@@ -225,7 +234,7 @@ export class Replica {
       mirror.renewed = false;
       mirror.asked = true;
       this.#unanswered.set(name, (this.#unanswered.get(name) ?? 0) + 1);
-      messages.push({ type: 'subscribe', content: { topic_name: name, type } });
+      messages.push({ type: 'subscribe', content: { topic_name: name, type, ...this.#optionsOf(name) } });
     }
     for (let push = this.own.push(); push; push = this.own.push()) messages.push(push);
     messages.push(...this.#released.splice(0).map((name) => ({ type: 'unsubscribe', content: { topic_name: name } })));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatroom_protocol::heard::About;
-use chatroom_protocol::message::ClientLabel;
+use chatroom_protocol::message::{ClientLabel, TopicOptions};
 use chatroom_protocol::{ClientId, Limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -136,6 +136,16 @@ impl Client {
     /// the topic, [`Topic::loaded`] and [`Topic::status`] tell.
     pub fn topic<K: Kind>(&self, name: &str) -> Result<Topic<K>, TopicError> {
         Topic::open(&self.owner, name)
+    }
+
+    /// Opens a topic with options, which count if the room does not have it yet.
+    ///
+    /// # Errors
+    /// As [`Client::topic`].
+    pub fn topic_with<K: Kind>(&self, name: &str, options: TopicOptions) -> Result<Topic<K>, TopicError> {
+        let topic = self.topic(name)?;
+        self.owner.shared.with(|core| core.options.insert(topic.topic_name().clone(), options));
+        Ok(topic)
     }
 
     /// Opens a topic that exists, whatever its type.

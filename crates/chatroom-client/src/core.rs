@@ -11,7 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use chatroom_protocol::heard::{About, Reconnect, Resumption};
-use chatroom_protocol::message::HeldTopic;
+use chatroom_protocol::message::{HeldTopic, TopicOptions};
 use chatroom_protocol::say::Known;
 use chatroom_protocol::{
     ChangeId, ClientId, ClientMessage, Code, Heard, Limits, RequestId, ServiceName, TopicName, heard::Hello,
@@ -61,6 +61,8 @@ pub(crate) struct Shared {
 pub(crate) struct Core {
     pub(crate) replica: Replica,
     pub(crate) topics: BTreeMap<TopicName, Entry>,
+    /// What the application decided of topics that it may make.
+    pub(crate) options: BTreeMap<TopicName, TopicOptions>,
     pub(crate) actions: BTreeMap<ActionId, Acting>,
     pub(crate) calls: BTreeMap<i64, Calling>,
     pub(crate) deadlines: BTreeSet<(Instant, i64)>,
@@ -145,6 +147,7 @@ impl Shared {
         let core = Core {
             replica: Replica::default(),
             topics: BTreeMap::new(),
+            options: BTreeMap::new(),
             actions: BTreeMap::new(),
             calls: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -371,6 +374,7 @@ impl Core {
         }
         let present = entry.mine.is_some();
         self.topics.remove(name);
+        self.options.remove(name);
         if present {
             // Whoever does not hold the topic is not present in it.
             self.clear_presence(name);
@@ -426,7 +430,10 @@ impl Core {
         let Some(resume) = self.replica.resume() else {
             return (None, Known::default());
         };
-        let held = |(topic_name, kind, sequence)| HeldTopic { topic_name, topic_type: Some(kind), sequence };
+        let held = |(topic_name, kind, sequence)| {
+            let options = self.options.get(&topic_name).copied().unwrap_or_default();
+            HeldTopic { topic_name, topic_type: Some(kind), options, sequence }
+        };
         let topics = resume.topics.into_iter().map(held).collect();
         (Some(resume.session), Known { acknowledged: resume.acknowledged, topics })
     }
@@ -452,7 +459,10 @@ impl Core {
         }
         for asking in self.replica.asking() {
             texts.push(match asking {
-                Asking::Subscribe(topic_name, topic_type) => ClientMessage::Subscribe { topic_name, topic_type }.text(),
+                Asking::Subscribe(topic_name, topic_type) => {
+                    let options = self.options.get(&topic_name).copied().unwrap_or_default();
+                    ClientMessage::Subscribe { topic_name, topic_type, options }.text()
+                }
                 Asking::Unsubscribe(topic_name) => ClientMessage::Unsubscribe { topic_name }.text(),
             });
         }

@@ -64,5 +64,5 @@ pub use crate::undo::{Group, History};
 pub use chatroom_replica::{Accepted, Cause, ErrorCode, Meta, Saved, Status};
 
 pub use chatroom_protocol::heard::About;
-pub use chatroom_protocol::message::Pick;
+pub use chatroom_protocol::message::{Pick, TopicOptions};
 pub use chatroom_protocol::{Change, ClientId, Code, Limits, RequestId, Sequence, TopicType, TopicValue};

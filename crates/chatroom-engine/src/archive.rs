@@ -302,7 +302,7 @@ impl Room {
         at: Sequence,
     ) -> Result<Option<Box<RawValue>>, Refusal> {
         let topic =
-            self.topics.get(&topic_name).filter(|topic| topic.value.kind().is_journaled()).ok_or_else(|| {
+            self.topics.get(&topic_name).filter(|topic| topic.is_kept()).ok_or_else(|| {
                 Refusal::new(Code::UnknownTopic, format!("there is no topic {topic_name} with a past"))
             })?;
         let past = Past { at, sequence: topic.sequence, value: topic.value.clone(), topic_name };

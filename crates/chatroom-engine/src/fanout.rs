@@ -102,7 +102,7 @@ impl Room {
         let subscribers = topic.subscribers.clone();
         let class = if matches!(part.change, Change::Event(_)) { Class::Reply } else { Class::State };
         let delivery = Delivery { class, topics: topic.names.clone() };
-        let journaled = topic.value.kind().is_journaled();
+        let journaled = topic.is_kept();
 
         let place = Place { sequence, previous: part.previous, by: author.client };
         let recorded = journaled && self.keeper.keeping == Keeping::Journal;
@@ -133,11 +133,8 @@ impl Room {
         answer: Answer,
     ) {
         let all: Vec<usize> = (0..parts.len()).collect();
-        let journaled: Vec<usize> = all
-            .iter()
-            .copied()
-            .filter(|index| !matches!(parts[*index].change, Change::Event(_) | Change::Presence(_)))
-            .collect();
+        let journaled: Vec<usize> =
+            all.iter().copied().filter(|index| self.is_kept(&parts[*index].topic_name)).collect();
         let mut whole = None;
         if !journaled.is_empty() && self.keeper.keeping == Keeping::Journal {
             let frame = self.encode_action(action_id, sequence, author.client, parts, &journaled);

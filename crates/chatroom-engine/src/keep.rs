@@ -10,6 +10,7 @@ use crate::action::{Answer, Author, Committed};
 use crate::input::Time;
 use crate::record::{self, Authorship, Made, Outcome, Writer};
 use crate::room::Room;
+use crate::topic::Topic;
 
 /// Whether a room's commits outlive it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,23 +95,29 @@ impl Room {
         let authorship = self.authorship(author, answer);
         let mut made = Vec::new();
         for part in parts {
-            if let Some(topic) = self.topics.get_mut(&part.topic_name).filter(|topic| topic.value.kind().is_journaled())
-            {
+            if let Some(topic) = self.topics.get_mut(&part.topic_name).filter(|topic| topic.is_kept()) {
                 if !std::mem::replace(&mut topic.recorded, true) {
-                    made.push(Made { name: part.topic_name.clone(), kind: topic.value.kind(), at: topic.made });
+                    made.push(Made {
+                        name: part.topic_name.clone(),
+                        kind: topic.value.kind(),
+                        at: topic.made,
+                        ttl_ms: topic.ttl_ms,
+                    });
                 }
                 self.keeper.changed(Unsaved::Topic(part.topic_name.clone()), sequence);
             }
         }
         let epoch: Option<Epoch> = (!std::mem::replace(&mut self.keeper.opened, true)).then_some(self.config.epoch);
         self.keeper.recorded = sequence;
-        let kept: Vec<Option<&Change>> = parts
-            .iter()
-            .filter(|part| !matches!(part.change, Change::Event(_) | Change::Presence(_)))
-            .map(|part| part.inverse.as_ref())
-            .collect();
+        let kept: Vec<Option<&Change>> =
+            parts.iter().filter(|part| self.is_kept(&part.topic_name)).map(|part| part.inverse.as_ref()).collect();
         let bytes = record::commit(self.now, epoch, &authorship, &made, kept.into_iter(), &message.payload());
         self.out.append(sequence, bytes);
+    }
+
+    /// Whether commits to a topic are kept.
+    pub(crate) fn is_kept(&self, name: &TopicName) -> bool {
+        self.topics.get(name).is_some_and(Topic::is_kept)
     }
 
     fn authorship(&mut self, author: &Author, answer: &Answer) -> Authorship {
@@ -213,9 +220,7 @@ impl Room {
     /// Why a change of a topic cannot be taken now.
     pub(crate) fn refuses(&self, name: &TopicName) -> Result<(), Refusal> {
         match &self.keeper.refusing {
-            Some(why) if self.topics.get(name).is_some_and(|topic| topic.value.kind().is_journaled()) => {
-                Err(why.clone())
-            }
+            Some(why) if self.topics.get(name).is_some_and(Topic::is_kept) => Err(why.clone()),
             _ => Ok(()),
         }
     }
@@ -273,6 +278,7 @@ impl Room {
             out.number(topic.made.0);
             out.kind(topic.value.kind());
             out.number(topic.weight as u64);
+            out.optional(topic.ttl_ms);
             out.0.extend(value);
             return Some(out.0.into());
         }

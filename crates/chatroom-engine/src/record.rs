@@ -73,6 +73,7 @@ pub(crate) struct Made {
     pub(crate) name: TopicName,
     pub(crate) kind: TopicType,
     pub(crate) at: Sequence,
+    pub(crate) ttl_ms: Option<u64>,
 }
 
 /// A record, read.
@@ -111,10 +112,11 @@ pub(crate) fn commit<'a>(
     out.number(author.acknowledged);
     out.outcomes(&author.outcomes);
     out.number(made.len() as u64);
-    for Made { name, kind, at } in made {
+    for Made { name, kind, at, ttl_ms } in made {
         out.text(name.as_str());
         out.kind(*kind);
         out.number(at.0);
+        out.optional(*ttl_ms);
     }
     out.number(inverses.len() as u64);
     for inverse in inverses {
@@ -186,6 +188,11 @@ impl Writer {
         self.0.push((number & 0x7f) as u8);
     }
 
+    /// Nothing is 0, and a number one more than it is.
+    pub(crate) fn optional(&mut self, number: Option<u64>) {
+        self.number(number.map_or(0, |number| number.saturating_add(1)));
+    }
+
     pub(crate) fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
@@ -247,6 +254,10 @@ impl<'a> Reader<'a> {
         Err(Damaged("a number without an end".into()))
     }
 
+    pub(crate) fn optional(&mut self) -> Result<Option<u64>, Damaged> {
+        Ok(self.number()?.checked_sub(1))
+    }
+
     pub(crate) fn text(&mut self) -> Result<&'a str, Damaged> {
         let length = usize::try_from(self.number()?).map_err(|_| ends())?;
         let (text, rest) = self.0.split_at_checked(length).ok_or_else(ends)?;
@@ -263,7 +274,8 @@ impl<'a> Reader<'a> {
     }
 
     fn made(&mut self) -> Result<Made, Damaged> {
-        Ok(Made { name: self.topic_name()?, kind: self.kind()?, at: Sequence(self.number()?) })
+        let (name, kind, at) = (self.topic_name()?, self.kind()?, Sequence(self.number()?));
+        Ok(Made { name, kind, at, ttl_ms: self.optional()? })
     }
 
     pub(crate) fn outcomes(&mut self) -> Result<Vec<Outcome>, Damaged> {

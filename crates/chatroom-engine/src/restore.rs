@@ -89,7 +89,11 @@ impl Room {
         room.next_change = known.next_change + unseen;
         let mut names: Vec<TopicName> = room.topics.keys().cloned().collect();
         names.sort();
-        names.iter().for_each(|name| room.topic_touched(name));
+        for name in &names {
+            room.topic_touched(name);
+            // Those who come back after a restart have the whole time for it.
+            room.expire_later(name);
+        }
         room.leave_all();
         Ok(room)
     }
@@ -103,9 +107,11 @@ impl Room {
                 let name = name(key)?;
                 let (sequence, made, kind) = (Sequence(from.number()?), Sequence(from.number()?), from.kind()?);
                 let weight = usize::try_from(from.number()?).unwrap_or(usize::MAX);
+                let ttl_ms = from.optional()?;
                 let text = std::str::from_utf8(from.0).map_err(|_| Damaged("its value is no UTF-8".into()))?;
                 let value = TopicValue::read(kind, text).map_err(|refusal| Damaged(refusal.to_string()))?;
-                let topic = Topic { value, sequence, weight, recorded: true, ..Topic::new(name.clone(), kind, made) };
+                let topic =
+                    Topic { value, sequence, weight, ttl_ms, recorded: true, ..Topic::new(name.clone(), kind, made) };
                 self.weight = self.weight.saturating_add(weight);
                 self.topics.insert(name, topic);
             }
@@ -148,7 +154,8 @@ impl Room {
             Entry::Commit { at, author, made, message, .. } => {
                 for made in made.into_iter().filter(|_| sequence > covered) {
                     self.topics.entry(made.name.clone()).or_insert_with(|| {
-                        let mut topic = Topic { recorded: true, ..Topic::new(made.name, made.kind, made.at) };
+                        let ttl_ms = made.ttl_ms;
+                        let mut topic = Topic { recorded: true, ttl_ms, ..Topic::new(made.name, made.kind, made.at) };
                         topic.past.begins_behind(floor);
                         topic
                     });
@@ -317,7 +324,7 @@ pub fn describe_part(key: &str, bytes: &[u8]) -> Result<serde_json::Value, Damag
         }
         (TOPIC, _) => {
             let (sequence, _made, kind) = (from.number()?, from.number()?, from.kind()?);
-            let _weight = from.number()?;
+            let (_weight, _ttl) = (from.number()?, from.optional()?);
             let value: serde_json::Value =
                 serde_json::from_slice(from.0).map_err(|error| Damaged(format!("its value: {error}")))?;
             serde_json::json!({"type": kind.name(), "sequence": sequence, "value": value})

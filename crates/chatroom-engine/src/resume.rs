@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chatroom_protocol::change::WireChange;
 use chatroom_protocol::heard::Resumption;
-use chatroom_protocol::message::{HeldTopic, Session as Claim};
+use chatroom_protocol::message::{HeldTopic, Session as Claim, TopicOptions};
 use chatroom_protocol::reply::{ActionPart, Place, UpdateChange};
 use chatroom_protocol::{ClientId, Code, Frame, Refusal, Sequence, ServerMessage, TopicName, TopicType};
 
@@ -44,7 +44,7 @@ impl Room {
     pub(crate) fn resume(&mut self, connection: ConnectionId, held: Vec<HeldTopic>) -> Resuming {
         let mut due = Due::default();
         let (mut refused, mut special) = (Vec::new(), Vec::new());
-        for HeldTopic { topic_name, topic_type, sequence } in held {
+        for HeldTopic { topic_name, topic_type, options, sequence } in held {
             // These tell their value when they are subscribed, which has to be behind the hello.
             if topic_name.is_reserved() {
                 special.push((topic_name, topic_type));
@@ -55,7 +55,7 @@ impl Room {
                 refused.push((topic_name, Refusal::new(Code::TopicDeleted, reason)));
                 continue;
             }
-            match self.attach(connection, &topic_name, topic_type) {
+            match self.attach(connection, &topic_name, topic_type, options) {
                 Ok(true) => self.due(&topic_name, sequence, &mut due),
                 Ok(false) => {}
                 Err(refusal) => refused.push((topic_name, refusal)),
@@ -127,7 +127,7 @@ impl Room {
             self.send_value(connection, name);
         }
         for (name, kind) in special {
-            if let Err(refusal) = self.attach(connection, &name, kind) {
+            if let Err(refusal) = self.attach(connection, &name, kind, TopicOptions::default()) {
                 refused.push((name, refusal));
             }
         }

@@ -104,6 +104,8 @@ pub struct Room {
     pub(crate) retrying: BTreeSet<ServiceName>,
     pub(crate) calls: BTreeMap<CallId, Call>,
     pub(crate) call_deadlines: BTreeSet<(Time, CallId)>,
+    /// Topics that nobody is subscribed to, by when they are deleted.
+    pub(crate) expiries: BTreeSet<(Time, TopicName)>,
     pub(crate) validation: Validation,
     pub(crate) system: System,
     pub(crate) tally: Tally,
@@ -147,6 +149,7 @@ impl Room {
             retrying: BTreeSet::new(),
             calls: BTreeMap::new(),
             call_deadlines: BTreeSet::new(),
+            expiries: BTreeSet::new(),
             validation: Validation::default(),
             system: System::default(),
             tally: Tally::default(),
@@ -186,6 +189,7 @@ impl Room {
         self.expire_hellos();
         self.go_on_pushing();
         self.expire_members();
+        self.expire_topics();
         self.flush_listings();
         self.wish_wake();
         std::mem::swap(&mut self.out.ready, effects);
@@ -207,6 +211,7 @@ impl Room {
             self.system.flush_at,
             self.member_deadline(),
             self.awaits_until(),
+            self.expiries.first().map(|(at, _)| *at),
         ];
         let wake_at = wishes.into_iter().flatten().min();
         if self.wake_at != wake_at {

@@ -289,8 +289,8 @@ impl Room {
                 }
                 self.hello(connection, client, session.as_ref(), acknowledged, resume);
             }
-            ClientMessage::Subscribe { topic_name, topic_type } => {
-                let done = self.subscribe(connection, &topic_name, topic_type);
+            ClientMessage::Subscribe { topic_name, topic_type, options } => {
+                let done = self.subscribe(connection, &topic_name, topic_type, options);
                 self.complain_unless(done, connection, || About::topic("subscribe", &topic_name));
             }
             ClientMessage::Unsubscribe { topic_name } => self.unsubscribe(connection, &topic_name),

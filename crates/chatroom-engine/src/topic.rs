@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use chatroom_protocol::change::{ChangeId, WireSet};
+use chatroom_protocol::message::TopicOptions;
 use chatroom_protocol::reply::UpdateChange;
 use chatroom_protocol::{Code, Dialect, Frame, Refusal, Sequence, ServerMessage, TopicName, TopicType, TopicValue};
 
 use crate::effect::{Class, Delivery, Effect};
 use crate::fanout::Subscribers;
 use crate::history::Past;
-use crate::input::ConnectionId;
+use crate::input::{ConnectionId, Time};
 use crate::room::Room;
 
 #[derive(Debug)]
@@ -26,6 +27,12 @@ pub(crate) struct Topic {
     pub(crate) made: Sequence,
     /// Whether the journal knows it.
     pub(crate) recorded: bool,
+    /// Whether a journal keeps it, if its type is kept at all.
+    pub(crate) persist: bool,
+    /// How long it lives without subscribers.
+    pub(crate) ttl_ms: Option<u64>,
+    /// When it is deleted unless somebody subscribes before.
+    pub(crate) expires_at: Option<Time>,
     /// Its own name, in the form deliveries carry it.
     pub(crate) names: Arc<[TopicName]>,
 }
@@ -40,8 +47,16 @@ impl Topic {
             past: Past::default(),
             made,
             recorded: false,
+            persist: true,
+            ttl_ms: None,
+            expires_at: None,
             names: Arc::new([name]),
         }
+    }
+
+    /// Whether a journal keeps it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.persist && self.value.kind().is_journaled()
     }
 
     /// Whether anything would be lost if the topic were forgotten.
@@ -60,8 +75,9 @@ impl Room {
         connection: ConnectionId,
         name: &TopicName,
         kind: Option<TopicType>,
+        options: TopicOptions,
     ) -> Result<(), Refusal> {
-        if self.attach(connection, name, kind)? {
+        if self.attach(connection, name, kind, options)? {
             self.send_value(connection, name);
         }
         Ok(())
@@ -74,6 +90,7 @@ impl Room {
         connection: ConnectionId,
         name: &TopicName,
         kind: Option<TopicType>,
+        options: TopicOptions,
     ) -> Result<bool, Refusal> {
         let Some(session) = self.sessions.get(&connection) else {
             return Ok(false);
@@ -100,12 +117,15 @@ impl Room {
                     ));
                 }
             }
-            None => self.create_topic(name, kind)?,
+            None => self.create_topic(name, kind, options)?,
         }
         let Some(topic) = self.topics.get_mut(name) else {
             return Ok(false);
         };
         Arc::make_mut(&mut topic.subscribers).insert(connection, dialect);
+        if let Some(at) = topic.expires_at.take() {
+            self.expiries.remove(&(at, name.clone()));
+        }
         if let Some(session) = self.sessions.get_mut(&connection) {
             self.subscriptions += usize::from(session.subscriptions.insert(name.clone()));
         }
@@ -113,7 +133,12 @@ impl Room {
         Ok(true)
     }
 
-    fn create_topic(&mut self, name: &TopicName, kind: Option<TopicType>) -> Result<(), Refusal> {
+    fn create_topic(
+        &mut self,
+        name: &TopicName,
+        kind: Option<TopicType>,
+        options: TopicOptions,
+    ) -> Result<(), Refusal> {
         let Some(kind) = kind else {
             return Err(Refusal::new(
                 Code::UnknownTopic,
@@ -130,7 +155,9 @@ impl Room {
             // Who stands here may know another topic of that name: this one begins a place later.
             self.sequence = self.sequence.next();
         }
-        self.topics.insert(name.clone(), Topic::new(name.clone(), kind, self.sequence));
+        let TopicOptions { persist, ttl_ms } = options;
+        let topic = Topic::new(name.clone(), kind, self.sequence);
+        self.topics.insert(name.clone(), Topic { persist: persist.unwrap_or(true), ttl_ms, ..topic });
         self.set_status(format!("topic {name} created"));
         Ok(())
     }
@@ -175,6 +202,35 @@ impl Room {
             }
             self.guard_forgotten(name);
             self.topic_touched(name);
+            return;
+        }
+        self.expire_later(name);
+    }
+
+    /// A topic that nobody is subscribed to has so long to live.
+    pub(crate) fn expire_later(&mut self, name: &TopicName) {
+        let Some(topic) = self.topics.get_mut(name).filter(|it| it.subscribers.is_empty() && it.expires_at.is_none())
+        else {
+            return;
+        };
+        if let Some(ttl_ms) = topic.ttl_ms {
+            let at = self.now.after_ms(ttl_ms);
+            topic.expires_at = Some(at);
+            self.expiries.insert((at, name.clone()));
+        }
+    }
+
+    /// Deletes the topics whose time has come.
+    pub(crate) fn expire_topics(&mut self) {
+        while let Some((at, name)) = self.expiries.first().filter(|(at, _)| *at <= self.now).cloned() {
+            self.expiries.remove(&(at, name.clone()));
+            if let Some(topic) = self.topics.get_mut(&name) {
+                topic.expires_at = None;
+            }
+            // What cannot be deleted now is tried again.
+            if self.validation_waits(&name) || self.delete_topic(&name).is_err() {
+                self.expire_later(&name);
+            }
         }
     }
 
@@ -184,6 +240,9 @@ impl Room {
         let Some(topic) = self.topics.remove(name) else {
             return Err(Refusal::new(Code::UnknownTopic, format!("there is no topic {name}")));
         };
+        if let Some(at) = topic.expires_at {
+            self.expiries.remove(&(at, name.clone()));
+        }
         self.weight = self.weight.saturating_sub(topic.weight);
         self.forget_past(&topic.past);
         self.bury(name, topic.recorded);

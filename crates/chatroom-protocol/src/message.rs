@@ -33,6 +33,8 @@ pub enum ClientMessage<'a> {
         topic_name: TopicName,
         /// Its type; needed when it may have to be created.
         topic_type: Option<TopicType>,
+        /// What is decided when it is created.
+        options: TopicOptions,
     },
     /// Ends a subscription.
     Unsubscribe {
@@ -119,8 +121,20 @@ pub struct HeldTopic {
     pub topic_name: TopicName,
     /// Its type, in case it has to be made anew.
     pub topic_type: Option<TopicType>,
+    /// What is decided then.
+    pub options: TopicOptions,
     /// Up to where the client knows it.
     pub sequence: Sequence,
+}
+
+/// How long a topic lives; decided by the first subscriber, who creates it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicOptions {
+    /// Whether a server that keeps rooms keeps it; it does unless told otherwise. Events and presence
+    /// are never kept.
+    pub persist: Option<bool>,
+    /// How many milliseconds after its last subscriber has left it is deleted; never unless given.
+    pub ttl_ms: Option<u64>,
 }
 
 /// Own actions of a client that keeps a replica.
@@ -270,6 +284,10 @@ impl<'a> Envelope<'a> {
                 Ok(ClientMessage::Subscribe {
                     topic_name: topic_name(fields)?,
                     topic_type: fields.text("type")?.map(|name| TopicType::parse(&name)).transpose()?,
+                    options: match dialect {
+                        Dialect::Seed => TopicOptions::default(),
+                        Dialect::V1 => topic_options(fields)?,
+                    },
                 })
             }
             ("unsubscribe", _) => Ok(ClientMessage::Unsubscribe { topic_name: topic_name(fields)? }),
@@ -381,6 +399,14 @@ fn client_label(fields: &Fields<'_>) -> Result<ClientLabel, Refusal> {
     Ok(ClientLabel { name: label("name")?, version: label("version")? })
 }
 
+fn topic_options(fields: &Fields<'_>) -> Result<TopicOptions, Refusal> {
+    let Some(raw) = fields.get("options") else {
+        return Ok(TopicOptions::default());
+    };
+    let options = Fields::parse(raw.get(), "options must be {\"persist\"?: true or false, \"ttl_ms\"?: milliseconds}")?;
+    Ok(TopicOptions { persist: options.flag("persist")?, ttl_ms: options.count("ttl_ms")? })
+}
+
 fn service_options(raw: &RawValue, limits: &Limits) -> Result<ServiceOptions, Refusal> {
     let fields = Fields::parse(raw.get(), "options")?;
     let default = ServiceOptions::default();
@@ -464,6 +490,7 @@ fn held_topics(raw: &RawValue, limits: &Limits) -> Result<Vec<HeldTopic>, Refusa
         Ok(HeldTopic {
             topic_name: topic_name(fields)?,
             topic_type: fields.text("type")?.map(|name| TopicType::parse(&name)).transpose()?,
+            options: topic_options(fields)?,
             sequence: Sequence(require_count(fields, "sequence")?),
         })
     };

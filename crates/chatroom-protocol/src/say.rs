@@ -7,6 +7,7 @@ use crate::change::ChangeId;
 use crate::id::{RequestId, Sequence};
 use crate::message::{
     ClientLabel, ClientMessage, HeldTopic, PushedAction, Requirement, ServiceError, ServiceOptions, Session,
+    TopicOptions,
 };
 
 /// The text of a v1 client's first message; the one message whose token a server alone may see.
@@ -42,9 +43,11 @@ impl ClientMessage<'_> {
                     .collect(),
                 actions: push.actions.iter().map(SaidAction::from).collect(),
             },
-            Self::Subscribe { topic_name, topic_type } => {
-                Said::Subscribe { topic_name: topic_name.as_str(), r#type: topic_type.map(|kind| kind.name()) }
-            }
+            Self::Subscribe { topic_name, topic_type, options } => Said::Subscribe {
+                topic_name: topic_name.as_str(),
+                r#type: topic_type.map(|kind| kind.name()),
+                options: SaidOptions::of(*options),
+            },
             Self::Unsubscribe { topic_name } => Said::Unsubscribe { topic_name: topic_name.as_str() },
             Self::Update { topic_name, change, base } => {
                 Said::Update { topic_name: topic_name.as_str(), change, base: *base }
@@ -113,6 +116,8 @@ enum Said<'a> {
         topic_name: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         r#type: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        options: Option<SaidOptions>,
     },
     Unsubscribe {
         topic_name: &'a str,
@@ -170,6 +175,7 @@ impl<'a> Said<'a> {
         let held = |topic: &'a HeldTopic| Held {
             topic_name: topic.topic_name.as_str(),
             r#type: topic.topic_type.map(|kind| kind.name()),
+            options: SaidOptions::of(topic.options),
             sequence: topic.sequence,
         };
         Self::Hello {
@@ -187,7 +193,24 @@ struct Held<'a> {
     topic_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<SaidOptions>,
     sequence: Sequence,
+}
+
+#[derive(Serialize)]
+struct SaidOptions {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persist: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_ms: Option<u64>,
+}
+
+impl SaidOptions {
+    fn of(options: TopicOptions) -> Option<Self> {
+        let TopicOptions { persist, ttl_ms } = options;
+        (options != TopicOptions::default()).then_some(Self { persist, ttl_ms })
+    }
 }
 
 #[derive(Serialize)]

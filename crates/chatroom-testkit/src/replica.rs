@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use chatroom_protocol::change::RawChange;
 use chatroom_protocol::heard::Resumption;
+use chatroom_protocol::message::{ClientLabel, HeldTopic, TopicOptions};
 use chatroom_protocol::say::Known;
 use chatroom_protocol::{Change, ChangeId, ClientId, Code, Heard, Limits, Refusal, TopicName, TopicType, say};
-use chatroom_protocol::{message::ClientLabel, message::HeldTopic};
 use chatroom_replica::{
     ActionId, Asking, CursorId, Direction, ErrorCode, Greeting, How, Intent, Note, Outcome, RawUpdate, Refused,
     Replica, Saved,
@@ -106,7 +106,10 @@ impl Mirrored {
         match resume {
             None => say::hello(None, &label, None, &Known::default()),
             Some(resume) => {
-                let held = |(topic_name, kind, sequence)| HeldTopic { topic_name, topic_type: Some(kind), sequence };
+                let held = |(topic_name, kind, sequence)| {
+                    let options = TopicOptions::default();
+                    HeldTopic { topic_name, topic_type: Some(kind), options, sequence }
+                };
                 let topics = resume.topics.into_iter().map(held).collect();
                 let known = Known { acknowledged: resume.acknowledged, topics };
                 say::hello(None, &label, Some(&resume.session), &known)
@@ -121,7 +124,8 @@ impl Mirrored {
             .into_iter()
             .map(|asking| match asking {
                 Asking::Subscribe(topic_name, topic_type) => {
-                    chatroom_protocol::ClientMessage::Subscribe { topic_name, topic_type }.text()
+                    let options = TopicOptions::default();
+                    chatroom_protocol::ClientMessage::Subscribe { topic_name, topic_type, options }.text()
                 }
                 Asking::Unsubscribe(topic_name) => chatroom_protocol::ClientMessage::Unsubscribe { topic_name }.text(),
             })

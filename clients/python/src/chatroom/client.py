@@ -132,8 +132,17 @@ class Client:
 
     # Topics.
 
-    def topic(self, name: str, kind: type[AnyTopic]) -> AnyTopic:
-        """A handle to a topic: ``room.topic("score", Int)``."""
+    def topic(
+        self, name: str, kind: type[AnyTopic], *, persist: bool | None = None, ttl_ms: int | None = None
+    ) -> AnyTopic:
+        """A handle to a topic: ``room.topic("score", Int)``.
+
+        The options count if the room does not have the topic yet: whether a server that keeps rooms keeps it, and
+        how long after its last subscriber has left it is deleted.
+        """
+        options = {"persist": persist, "ttl_ms": ttl_ms}
+        if options := {key: value for key, value in options.items() if value is not None}:
+            self.replica.options[name] = options
         self.replica.open(name, kind.kind)
         self._handles[name] = self._handles.get(name, 0) + 1
         self._flush()

@@ -60,7 +60,10 @@ class Replica(Subscriptions, Commits, Undoing, Saving):
         }
         held = {name: mirror for name, mirror in held.items() if mirror.status in ("live", "stale")}
         self._resuming = set(held)
-        resume = [{"topic_name": name, "type": it.kind, "sequence": it.position} for name, it in held.items()]
+        resume = [
+            {"topic_name": name, "type": it.kind, "sequence": it.position, **self._options_of(name)}
+            for name, it in held.items()
+        ]
         return {"session": self.session, "acknowledged": self._acknowledged, "resume": resume}
 
     def _connected(self, content: Message) -> None:

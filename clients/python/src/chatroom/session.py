@@ -60,6 +60,8 @@ class Session:
         self.session: dict[str, Any] | None = None
         self.limits: dict[str, int] = {**LIMITS, "action_changes": 1000, "push_actions": 256, "message_bytes": 1 << 20}
         self.mirrors: dict[str, Mirror] = {}
+        # What the application decided of topics that it may make.
+        self.options: dict[str, dict[str, Any]] = {}
         self.history = History()
         self.told: list[Told] = []
         self.settled: list[Settled] = []
@@ -77,6 +79,9 @@ class Session:
     def me(self) -> int:
         """This client's id, or the server's before it is known."""
         return self.client or 0
+
+    def _options_of(self, name: str) -> Message:
+        return {"options": self.options[name]} if name in self.options else {}
 
     @property
     def is_resuming(self) -> bool:

@@ -45,6 +45,7 @@ class Subscriptions(Outcomes, Making):
         mirror = self.mirrors.get(name)
         if mirror is not None:
             mirror.wanted, mirror.declared = False, None
+            self.options.pop(name, None)
             self.history.forget(name)
 
     def asking(self) -> list[Message]:
@@ -62,7 +63,7 @@ class Subscriptions(Outcomes, Making):
             if mirror.wanted and mirror.wire == "absent" and self.online:
                 mirror.doubted, mirror.wire, mirror.asked_as = False, "asked", mirror.declared
                 kind = {"type": mirror.declared} if mirror.declared else {}
-                said.append({"type": "subscribe", "content": {"topic_name": name, **kind}})
+                said.append({"type": "subscribe", "content": {"topic_name": name, **kind, **self._options_of(name)}})
             if not mirror.wanted and not mirror.own and mirror.wire not in ("live", "asked"):
                 del self.mirrors[name]
         return said

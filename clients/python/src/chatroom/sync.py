@@ -111,9 +111,11 @@ class Client:
     def id(self) -> int | None:
         return self.ask(lambda: self._room.id)
 
-    def topic(self, name: str, kind: type[AsyncTopic[Any]]) -> Topic:
-        """A handle to a topic."""
-        return Topic(self, self.ask(lambda: self._room.topic(name, kind)))
+    def topic(
+        self, name: str, kind: type[AsyncTopic[Any]], *, persist: bool | None = None, ttl_ms: int | None = None
+    ) -> Topic:
+        """A handle to a topic; the options count if the room does not have it yet."""
+        return Topic(self, self.ask(lambda: self._room.topic(name, kind, persist=persist, ttl_ms=ttl_ms)))
 
     def action(self, name: str, build: Callable[[Callable[[Any], Any]], Any], timeout: float | None = 10) -> Accepted:
         """Several changes that are carried out together or not at all."""

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chatroom_client::{Call, Code, Dict, Event, Int, ServiceError, Text, TopicType, Which};
+use chatroom_client::{Call, Code, Dict, Event, Int, ServiceError, Text, TopicOptions, TopicType, Which};
 use chatroom_server::Server;
 use chatroom_server::journal::MemoryJournal;
 use chatroom_testkit::TestServer;
@@ -93,6 +93,47 @@ async fn a_program_that_begins_again() {
     assert_eq!(late.topic::<Text>("text").unwrap().loaded().await.unwrap(), "abcd");
     drop((score, text));
     until("nothing is held", || again.holdings().topics == 0).await;
+}
+
+/// Topics that are not kept, and topics that go when nobody is subscribed, over a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topics_with_options() {
+    let journal = Arc::new(MemoryJournal::default());
+    let mut running = TestServer::serve(server(&journal));
+    let link = Link::new(&running);
+    let room = link.builder().connect().await.unwrap();
+    let fleeting = TopicOptions { persist: Some(false), ..TopicOptions::default() };
+    let brief = TopicOptions { ttl_ms: Some(20), ..TopicOptions::default() };
+    let (cursor, draft) =
+        (room.topic_with::<Int>("cursor", fleeting).unwrap(), room.topic_with::<Int>("draft", brief).unwrap());
+    let kept = room.topic::<Int>("kept").unwrap();
+    room.action("all", |tx| {
+        tx.on(&cursor).add(1);
+        tx.on(&draft).add(2);
+        tx.on(&kept).add(3);
+    })
+    .await
+    .unwrap();
+    let address = running.address;
+    tokio::task::block_in_place(|| running.stop());
+    running = TestServer::serve_where(server(&journal), address);
+    until("it is back", || room.connections() == 2 && kept.confirmed() == Some(3)).await;
+    until("what was not kept begins anew", || cursor.confirmed() == Some(0)).await;
+    assert_eq!(draft.confirmed(), Some(2), "it was subscribed to before and after");
+    drop(draft);
+    let late = client(&running).await;
+    let gone = || async {
+        let args = serde_json::json!({"topic_name": "draft"});
+        late.call::<serde_json::Value>("_chatroom/get", &args)
+            .await
+            .is_err_and(|error| error.code == Code::UnknownTopic)
+    };
+    while !gone().await {
+        tokio::task::yield_now().await;
+    }
+    cursor.add(5).await.unwrap();
+    let commits = late.commits(&Which { topic_name: Some("cursor".into()), ..Which::default() }).await.unwrap();
+    assert!(commits.commits.is_empty(), "it is made with its options again: {commits:?}");
 }
 
 /// Commits and values of the past, and one that is restored.
