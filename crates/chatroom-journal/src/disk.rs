@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 pub use folder::OpenError;
 pub use walk::{Problem, Report, Walked, import, walk};
 
-use crate::{Journal, JournalError, Loaded, Page, Part, Pending, Record};
+use crate::{Journal, JournalError, Loaded, Page, Part, Pending, Record, Stats};
 
 /// When the outcome of an append is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,31 +61,6 @@ impl DiskConfig {
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), durability: Durability::Synced, min_free_bytes: 64 << 20 }
-    }
-}
-
-/// What a journal has done since it was opened.
-#[derive(Debug, Default)]
-pub struct Stats {
-    /// Works that wait.
-    pub queued: AtomicU64,
-    /// Appends carried out.
-    pub appends: AtomicU64,
-    /// Batches written.
-    pub batches: AtomicU64,
-    /// Syncs.
-    pub syncs: AtomicU64,
-    /// Bytes of keys and values handed to the store.
-    pub bytes: AtomicU64,
-    /// How long the longest batch took, in microseconds.
-    pub longest_batch_us: AtomicU64,
-    /// How long all batches took, in microseconds.
-    pub batches_us: AtomicU64,
-}
-
-impl Stats {
-    fn count(counter: &AtomicU64, more: u64) {
-        counter.fetch_add(more, Ordering::Relaxed);
     }
 }
 
@@ -139,12 +114,6 @@ impl DiskJournal {
             .spawn(move || writer.run(&queue))
             .map_err(|error| OpenError::Io { folder: config.folder.clone(), error })?;
         Ok(Self { config, works, stats, min_free_bytes, may_have_lost, was_ended })
-    }
-
-    /// What it has done.
-    #[must_use]
-    pub fn stats(&self) -> &Arc<Stats> {
-        &self.stats
     }
 
     /// Whether the server that had it last closed it.
@@ -219,6 +188,10 @@ impl Journal for DiskJournal {
     }
 
     /// They were only written, and the machine was started anew since.
+    fn stats(&self) -> Option<&Stats> {
+        Some(&self.stats)
+    }
+
     fn may_have_lost(&self) -> bool {
         self.may_have_lost
     }

@@ -9,6 +9,8 @@ pub mod contract;
 pub mod disk;
 pub mod memory;
 
+mod stats;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +20,7 @@ use chatroom_protocol::{RoomName, Sequence};
 
 pub use disk::{DiskConfig, DiskJournal, Durability, OpenError};
 pub use memory::MemoryJournal;
+pub use stats::Stats;
 
 /// A commit as a journal keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +144,11 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// durable, and the worst has happened. Then nobody can go on from what it knew before.
     fn may_have_lost(&self) -> bool {
         false
+    }
+
+    /// What it has done since it was opened, if it counts that.
+    fn stats(&self) -> Option<&Stats> {
+        None
     }
 
     /// Ends the journal once all that was asked of it is done and durable.

@@ -1,9 +1,10 @@
 //! Counters and gauges for `/metrics`, in the OpenMetrics text format.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use chatroom_engine::{Counts, Tally};
+use chatroom_journal::Stats;
 use chatroom_protocol::Dialect;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -64,7 +65,7 @@ impl Metrics {
     }
 
     /// All of it as text.
-    pub(crate) fn text(self: &Arc<Self>) -> String {
+    pub(crate) fn text(self: &Arc<Self>, journal: Option<&Stats>) -> String {
         let mut registry = Registry::with_prefix("chatroom");
         registry.register("connections", "Open WebSocket connections", self.connections.clone());
         registry.register("accepted_connections", "TCP connections accepted", self.accepted.clone());
@@ -89,8 +90,35 @@ impl Metrics {
         registry.register("subscriptions", "Subscriptions", self.subscriptions.clone());
         registry.register("services", "Services with a provider", self.services.clone());
         registry.register("open_calls", "Service calls in flight or waiting", self.calls_open.clone());
+        if let Some(stats) = journal {
+            register_journal(&mut registry, stats);
+        }
         let mut text = String::new();
         encode(&mut text, &registry).expect("a String takes any text");
         text
+    }
+}
+
+fn register_journal(registry: &mut Registry, stats: &Stats) {
+    let counters: [(&str, &str, &AtomicU64); 5] = [
+        ("journal_appends", "Appends that the journal carried out", &stats.appends),
+        ("journal_batches", "Batches that the journal wrote", &stats.batches),
+        ("journal_syncs", "Syncs of the journal", &stats.syncs),
+        ("journal_bytes", "Bytes handed to the journal's store", &stats.bytes),
+        ("journal_batch_microseconds", "How long all batches of the journal took", &stats.batches_us),
+    ];
+    for (name, help, value) in counters {
+        let counter: Counter = Counter::default();
+        counter.inc_by(value.load(Ordering::Relaxed));
+        registry.register(name, help, counter);
+    }
+    let levels = [
+        ("journal_waiting", "Works that wait for the journal", &stats.queued),
+        ("journal_longest_batch_microseconds", "The longest batch of the journal", &stats.longest_batch_us),
+    ];
+    for (name, help, value) in levels {
+        let level = Level::default();
+        level.set(i64::try_from(value.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
+        registry.register(name, help, level);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chatroom_engine::{ConnectionId, Counts, Keeping, Observe, RoomConfig};
+use chatroom_journal::Stats;
 use chatroom_protocol::{ClientId, Code, Dialect, Epoch, Refusal, RoomName, TopicName};
 use tokio::sync::{mpsc, oneshot};
 use tungstenite::Utf8Bytes;
@@ -189,6 +190,11 @@ impl Rooms {
         {
             tracing::error!(%error, "the journal could not be closed");
         }
+    }
+
+    /// What the journal has done, if there is one that counts.
+    pub(crate) fn journal_stats(&self) -> Option<&Stats> {
+        self.shared.store.as_ref()?.journal.stats()
     }
 
     pub(crate) fn hub(&self) -> &Hub {

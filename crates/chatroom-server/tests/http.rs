@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
+use chatroom_server::journal::{DiskConfig, DiskJournal};
 use chatroom_server::protocol::{Dialect, Limits};
-use chatroom_server::{AllowedOrigins, Config};
+use chatroom_server::{AllowedOrigins, Config, Server};
 use chatroom_testkit::peer::http;
 use chatroom_testkit::{Peer, TestServer};
 
@@ -141,4 +142,19 @@ fn shutdown_says_goodbye_and_ends() {
     });
     server.stop();
     assert_eq!(readers.join().unwrap(), (1001, 1001));
+}
+
+#[test]
+fn what_the_journal_did_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = DiskJournal::open(DiskConfig::new(folder.path())).unwrap();
+    let server = TestServer::serve(Server::builder().journal(Arc::new(journal)).build().unwrap());
+    check(&server, "/metrics", &[], 200, "chatroom_journal_appends_total 0");
+    let mut peer = Peer::connect(server.address, "/", Dialect::V1);
+    peer.send(&serde_json::json!({"type": "subscribe", "content": {"topic_name": "n", "type": "int"}}));
+    peer.send(&serde_json::json!({"type": "update",
+        "content": {"topic_name": "n", "change": {"type": "add", "value": 1, "id": "x"}}}));
+    peer.receive_of("accepted");
+    check(&server, "/metrics", &[], 200, "chatroom_journal_appends_total 1");
+    check(&server, "/metrics", &[], 200, "chatroom_journal_longest_batch_microseconds ");
 }

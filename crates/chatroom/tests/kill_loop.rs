@@ -65,6 +65,14 @@ impl Server {
         Self { child, address }
     }
 
+    /// Asks it to end, as an operator does, and waits until it has.
+    fn stop(&mut self) {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "it ends with {ended}");
+    }
+
     fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -381,4 +389,60 @@ async fn bad_lines_under_load() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_behind_bad_lines() {
     run(Plan { rounds: 8, kills: true, faults: true }).await;
+}
+
+/// A rolling restart with a thousand clients: all come back by themselves, spread over time, and every
+/// action they made counts once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "how long it takes until all are back is measured")]
+async fn restarted_under_a_thousand_clients() {
+    const MANY: usize = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), "127.0.0.1:0");
+    let address = server.address.to_string();
+    let tally = Arc::new(Tally::default());
+    let (mut rooms, mut working) = (Vec::new(), Vec::new());
+    for index in 0..MANY {
+        let room = Client::builder(&format!("ws://{address}")).start().unwrap();
+        let (sum, tally) = (room.topic::<Int>(&format!("sum/{}", index % 50)).unwrap(), tally.clone());
+        rooms.push(room);
+        working.push(tokio::spawn(async move {
+            while !tally.stopping.load(Ordering::Relaxed) {
+                tally.made.fetch_add(1, Ordering::Relaxed);
+                // Whatever happens to the server, no action is refused.
+                sum.add(1).await.unwrap();
+                tally.accepted.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    for round in 1..=3 {
+        until("all have connected", || rooms.iter().all(|room| room.connections() >= round)).await;
+        let wanted = tally.accepted.load(Ordering::Relaxed) + 1_000;
+        until("actions are accepted", || tally.accepted.load(Ordering::Relaxed) >= wanted).await;
+        server.stop();
+        server = Server::start(folder.path(), &address);
+        let began = Instant::now();
+        let mut back = Vec::new();
+        until("all are back", || {
+            let count = rooms.iter().filter(|room| room.connections() > round).count();
+            back.resize(back.len().max(count), began.elapsed());
+            count == MANY
+        })
+        .await;
+        println!("round {round}: half are back after {:?}, all after {:?}", back[MANY / 2], back[MANY - 1]);
+    }
+    tally.stopping.store(true, Ordering::Relaxed);
+    for work in working {
+        tokio::time::timeout(PATIENCE, work).await.expect("no outcome is left out").unwrap();
+    }
+    let accepted = tally.accepted.load(Ordering::Relaxed);
+    assert_eq!(accepted, tally.made.load(Ordering::Relaxed));
+    let late = Client::connect(&format!("ws://{address}")).await.unwrap();
+    let mut sum = 0;
+    for index in 0..50 {
+        sum += late.topic::<Int>(&format!("sum/{index}")).unwrap().loaded().await.unwrap();
+    }
+    println!("{MANY} clients, 3 restarts: {accepted} actions accepted, {sum} counted");
+    assert_eq!(sum, i64::try_from(accepted).unwrap(), "each counts once");
+    assert_eq!(rooms.iter().map(Client::gaps).sum::<u64>(), 0);
 }

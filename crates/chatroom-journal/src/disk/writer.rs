@@ -10,7 +10,8 @@ use fjall::{OwnedWriteBatch as WriteBatch, PersistMode};
 
 use super::folder::Folder;
 use super::store::{self, Head, Store, failed, sequence_of};
-use super::{Done, Durability, OpenError, Stats, Work, reader};
+use super::{Done, Durability, OpenError, Work, reader};
+use crate::Stats;
 use crate::{JournalError, Part, Record};
 
 /// A batch has so many works at most, and about so many bytes.
