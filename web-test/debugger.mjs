@@ -90,7 +90,7 @@ async function main() {
   await page.evaluate(() => [...document.querySelectorAll('.history button.words')].find(({ textContent }) => textContent === '+ 41').click());
   await says('.note.past', 'As it was after');
   await says('.side .json', '41');
-  await page.click('.note.past button');
+  await page.evaluate(() => [...document.querySelectorAll('.note.past button')].find(({ textContent }) => textContent === 'Back to now').click());
   await says('.side .json', '42');
 
   step = 'a topic is made, and a refusal is told where the edit was made';

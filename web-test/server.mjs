@@ -9,18 +9,20 @@ export class Server {
   debugger = '';
   #binary;
   #host;
+  #kept;
   #child;
 
-  /** The debugger listens on `host`; beyond loopback it asks for a token. */
-  constructor(binary, host = '127.0.0.1') {
+  /** The debugger listens on `host`; beyond loopback it asks for a token. Rooms are kept in the folder `data`, or in memory. */
+  constructor(binary, host = '127.0.0.1', data = '') {
     this.#binary = binary;
     this.#host = host;
+    this.#kept = data ? ['--data', data] : ['--memory'];
   }
 
   /** Starts it on free ports, or on those it had. */
   async start() {
     const port = (address) => (address ? new URL(address).port : '0');
-    this.#child = spawn(this.#binary, ['--memory', '--listen', `127.0.0.1:${port(this.address)}`, '--debugger', `${this.#host}:${port(this.debugger)}`], {
+    this.#child = spawn(this.#binary, [...this.#kept, '--listen', `127.0.0.1:${port(this.address)}`, '--debugger', `${this.#host}:${port(this.debugger)}`], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let printed = '';

@@ -53,6 +53,11 @@ fn the_debugger_shows_and_does_what_happens() {
 }
 
 #[test]
+fn the_debugger_reaches_back_before_a_restart() {
+    run("past.mjs", env!("CARGO_BIN_EXE_chatroom"));
+}
+
+#[test]
 fn the_debugger_lets_in_who_has_the_token() {
     run("access.mjs", env!("CARGO_BIN_EXE_chatroom"));
 }

@@ -9,6 +9,7 @@ import { ago, bytes, count, of, preciseClock, rate, sizeOf } from './format.js';
 import { JsonTree } from './json.js';
 import { clientLink, go, setClient } from './links.js';
 import { Outcome } from './outcome.js';
+import { Past } from './past.js';
 import { valueAt } from './replay.js';
 import { changeInWords } from './words.js';
 
@@ -25,6 +26,12 @@ export class Inspector {
   #second = -1;
   /** Whether the server has no older history. */
   #isWhole = false;
+  /** Whether the log has none, and where to go on in what the server keeps. */
+  #reach = { isLogged: true, before: /** @type {number | null} */ (null) };
+  #kept;
+  /** Values of the past that the server was asked for, by sequence; undefined while it has not answered. @type {Map<number, { value?: import('./wire.js').Json, error?: import('./wire.js').Refusal } | undefined>} */
+  #told = new Map();
+  #lines = 200;
   #value = h('div', { class: 'value' });
   /** The commit whose value is shown instead of the present one. @type {Entry | null} */
   #past = null;
@@ -35,6 +42,7 @@ export class Inspector {
   #clientsTitle = h('h3', {});
   #authority = h('div', { class: 'authority', hidden: true });
   #history = h('ol', { class: 'history' });
+  #slider = h('input', { type: 'range', class: 'timeline', min: '0', step: '1', 'aria-label': 'Back in time', input: () => this.#slide() });
   #older = button('Load older', () => this.#loadOlder(), { class: 'small' });
   #historyTitle = h('h3', {}, 'History', this.#older);
   #tree;
@@ -47,6 +55,7 @@ export class Inspector {
     this.#store = store;
     this.#socket = socket;
     this.#editor = new Editor((topic_name, change) => socket.command('update', { topic_name, change }));
+    this.#kept = new Past(socket);
     this.#tree = new JsonTree({ label: 'Value', rowsMost: 15, onPick: (path, value) => this.#editor.use(path, value) });
     this.#live = h(
       'div',
@@ -56,7 +65,7 @@ export class Inspector {
       h('section', { class: 'section' }, h('h3', {}, 'Value', copyButton(() => JSON.stringify(this.#shownValue()) ?? '')), this.#pastNote, this.#value),
       h('section', { class: 'section' }, h('h3', {}, 'Change'), this.#editor.element),
       h('section', { class: 'section' }, this.#clientsTitle, this.#clients),
-      h('section', { class: 'section' }, this.#historyTitle, this.#history),
+      h('section', { class: 'section' }, this.#historyTitle, this.#slider, this.#history),
     );
     this.element = h('div', {}, this.#gone, this.#live);
     this.title = h('div', { class: 'side-name' });
@@ -107,6 +116,9 @@ export class Inspector {
     this.#tree.reset();
     this.#value.replaceChildren();
     this.#isWhole = false;
+    this.#reach = { isLogged: true, before: null };
+    this.#told.clear();
+    this.#lines = 200;
     this.title.replaceChildren(
       h('span', { class: 'mono name', title: name }, name),
       h('span', { class: 'type' }),
@@ -122,7 +134,7 @@ export class Inspector {
     /** @type {(Node | string)[]} */
     let shown;
     if (topic?.type === 'event') shown = [h('p', { class: 'soft' }, 'An event topic keeps no value: what was emitted is in its history.')];
-    else if (value === undefined && this.#past) shown = [h('p', { class: 'soft' }, 'It cannot be told: what is remembered of this topic does not lead there from a whole value.')];
+    else if (value === undefined && this.#past) shown = [h('p', { class: 'soft' }, this.#whyNot())];
     else if (value === undefined && known) shown = [h('p', { class: 'soft' }, `Too big to show whole (${bytes(topic?.bytes ?? 0)}). It begins:`), h('pre', { class: 'text' }, topic?.preview ?? '')];
     else if (typeof value === 'string') {
       setText(this.#text, value.length > TEXT_SHOWN ? `${value.slice(0, TEXT_SHOWN)}…` : value || ' ');
@@ -157,15 +169,16 @@ export class Inspector {
 
   /** @param {import('./store.js').Inspected} inspected */
   #drawHistory({ entries, name, known }) {
-    const newest = entries.slice(-200).reverse();
-    this.#older.hidden = !entries.length || this.#isWhole;
+    const newest = entries.slice(-this.#lines).reverse();
+    this.#older.hidden = this.#isWhole;
+    this.#drawSlider(entries);
     if (!newest.length) {
       this.#history.replaceChildren(h('li', { class: 'soft', 'data-key': 'none' }, known ? 'Nothing happened to it that the server still remembers.' : 'Loading'));
       return;
     }
     keyed(this.#history, newest, {
       key: ({ key }) => key,
-      create: (entry) => historyLine(entry, name, () => this.#showPast(this.#past === entry ? null : entry)),
+      create: (entry) => historyLine(entry, name, () => void this.#showPast(this.#past === entry ? null : entry)),
       update: (line, entry) => setAttribute(line, 'data-past', this.#past === entry),
     });
   }
@@ -173,37 +186,98 @@ export class Inspector {
   /** What the value section is about: the value now, or as it was. */
   #shownValue() {
     const { inspected } = this.#store;
-    return this.#past && inspected ? valueAt(inspected.entries, inspected.name, this.#past.sequence ?? 0) : inspected?.value;
+    if (!this.#past || !inspected) return inspected?.value;
+    const sequence = this.#past.sequence ?? 0;
+    return this.#told.get(sequence)?.value ?? valueAt(inspected.entries, inspected.name, sequence);
+  }
+
+  /** Why the value of the past is not there. */
+  #whyNot() {
+    const told = this.#told.get(this.#past?.sequence ?? 0);
+    return told?.error ? `It cannot be told: ${told.error.reason}.` : 'Asking the server …';
   }
 
   /** @param {Entry | null} entry */
-  #showPast(entry) {
+  async #showPast(entry) {
     this.#past = entry;
     this.#store.touch('inspected');
+    const { inspected } = this.#store;
+    const sequence = entry?.sequence ?? 0;
+    if (!entry || !inspected || this.#told.has(sequence) || valueAt(inspected.entries, inspected.name, sequence) !== undefined) return;
+    this.#told.set(sequence, undefined);
+    const told = await this.#kept.value(inspected.name, sequence);
+    if (inspected !== this.#store.inspected) return;
+    this.#told.set(sequence, told);
+    this.#store.touch('inspected');
+  }
+
+  /** One step for each commit, and the last for now. @param {Entry[]} entries */
+  #drawSlider(entries) {
+    const commits = entries.filter(({ sequence }) => sequence);
+    this.#slider.hidden = commits.length < 2;
+    this.#slider.max = String(commits.length);
+    const at = this.#past ? commits.findIndex(({ sequence }) => sequence === this.#past?.sequence) : commits.length;
+    this.#slider.value = String(at < 0 ? commits.length : at);
+    setAttribute(this.#slider, 'aria-valuetext', this.#past ? `commit ${this.#past.sequence}` : 'now');
+  }
+
+  #slide() {
+    const commits = this.#store.inspected?.entries.filter(({ sequence }) => sequence) ?? [];
+    void this.#showPast(commits[Number(this.#slider.value)] ?? null);
+  }
+
+  /** Sets the value of the past, as a change like any other. */
+  async #restore() {
+    const { inspected } = this.#store;
+    const value = this.#shownValue();
+    if (!this.#past || !inspected || value === undefined) return;
+    const result = await this.#socket.command('update', { topic_name: inspected.name, change: { type: 'set', value } });
+    if (result.ok) void this.#showPast(null);
+    else this.#pastNote.append(h('span', { class: 'bad' }, result.error?.reason ?? 'it was refused'));
   }
 
   /** @param {import('./wire.js').Json | undefined} value */
   #drawPast(value) {
     this.#pastNote.hidden = !this.#past;
-    if (!this.#past || this.#pastNote.dataset.sequence === String(this.#past.sequence)) return;
-    this.#pastNote.dataset.sequence = String(this.#past.sequence);
+    const shown = `${this.#past?.sequence} ${value === undefined}`;
+    if (!this.#past || this.#pastNote.dataset.shown === shown) return;
+    this.#pastNote.dataset.shown = shown;
     this.#pastNote.replaceChildren(
       h('span', {}, value === undefined ? 'Then: ' : 'As it was after ', h('strong', {}, `commit ${count(this.#past.sequence ?? 0)}`), ` at ${preciseClock(this.#past.t_ms)}`),
-      button('Back to now', () => this.#showPast(null), { class: 'small' }),
+      value !== undefined && button('Restore', () => void this.#restore(), { class: 'small', title: 'Set this value, as a change by the server' }) || '',
+      button('Back to now', () => void this.#showPast(null), { class: 'small' }),
     );
   }
 
   async #loadOlder() {
     const { inspected } = this.#store;
-    if (!inspected?.entries.length) return;
+    if (!inspected) return;
     this.#older.disabled = true;
-    const result = await this.#socket.command('history', { topic_name: inspected.name, before: inspected.entries[0].n });
-    const older = /** @type {Entry[]} */ (/** @type {any} */ (result.value)?.entries ?? []).filter(({ n }) => n < inspected.entries[0].n);
-    older.forEach((entry) => (entry.key = -entry.n));
-    inspected.entries.unshift(...older);
+    let older = this.#reach.isLogged ? await this.#loggedBefore(inspected) : [];
+    if (!older.length) older = await this.#keptBefore(inspected);
     this.#older.disabled = false;
-    this.#isWhole = !older.length;
+    inspected.entries.unshift(...older);
+    this.#lines += older.length;
     this.#store.touch('inspected');
+  }
+
+  /** What the log has before the oldest line. @param {import('./store.js').Inspected} inspected */
+  async #loggedBefore({ name, entries }) {
+    const [oldest] = entries;
+    if (!oldest) return [];
+    const result = await this.#socket.command('history', { topic_name: name, before: oldest.n });
+    const older = /** @type {Entry[]} */ (/** @type {any} */ (result.value)?.entries ?? []).filter(({ n }) => n < oldest.n);
+    older.forEach((entry) => (entry.key = -entry.n));
+    return older;
+  }
+
+  /** What the server keeps before the oldest commit. @param {import('./store.js').Inspected} inspected */
+  async #keptBefore({ name, entries, topic }) {
+    const known = this.#reach.isLogged ? (entries.find(({ sequence }) => sequence)?.sequence ?? null) : this.#reach.before;
+    const { entries: older, next } = await this.#kept.commits(name, topic?.type ?? '', known);
+    this.#reach = { isLogged: false, before: next };
+    this.#isWhole = next === null;
+    return older;
   }
 
   /** @param {string} name */
