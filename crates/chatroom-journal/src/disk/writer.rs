@@ -100,7 +100,7 @@ impl Writer {
                     break;
                 }
                 work @ (Work::Load { .. } | Work::Read { .. } | Work::ReadBack { .. } | Work::Rooms { .. }) => {
-                    self.hand_on(work)
+                    self.hand_on(work);
                 }
                 work => next = self.batch(work, works),
             }
