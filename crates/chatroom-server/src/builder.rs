@@ -15,6 +15,7 @@ use crate::config::{Config, DebuggerConfig, Keep};
 use crate::origin::AllowedOrigins;
 use crate::server::Server;
 use crate::service::{Call, ServiceError, Services};
+use crate::workers::Workers;
 
 /// What an embedding program adds to the rooms.
 #[derive(Clone, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct Hooks {
     pub(crate) rules: Option<Rules>,
     pub(crate) on_commit: Option<OnCommit>,
     pub(crate) journal: Option<Arc<dyn Journal>>,
+    pub(crate) workers: Workers,
 }
 
 impl fmt::Debug for Hooks {
@@ -73,6 +75,7 @@ pub struct Builder {
     validators: Vec<(Pattern, Validator)>,
     on_commit: Option<OnCommit>,
     journal: Option<Arc<dyn Journal>>,
+    workers: Workers,
     problem: Option<Refusal>,
 }
 
@@ -142,6 +145,14 @@ impl Builder {
     #[must_use]
     pub fn journal(mut self, journal: Arc<dyn Journal>) -> Self {
         self.journal = Some(journal);
+        self
+    }
+
+    /// Spreads rooms and connections over threads of their own. Without, everything runs on the runtime
+    /// that calls [`Server::serve`].
+    #[must_use]
+    pub fn workers(mut self, workers: Workers) -> Self {
+        self.workers = workers;
         self
     }
 
@@ -247,8 +258,13 @@ impl Builder {
                 catch_unwind(AssertUnwindSafe(check)).unwrap_or_else(|_| Err("the validator failed".into()))
             })
         });
-        let hooks =
-            Hooks { services: Arc::new(self.services), rules, on_commit: self.on_commit, journal: self.journal };
+        let hooks = Hooks {
+            services: Arc::new(self.services),
+            rules,
+            on_commit: self.on_commit,
+            journal: self.journal,
+            workers: self.workers,
+        };
         Ok(Server::with_hooks(self.config, hooks))
     }
 

@@ -103,12 +103,19 @@ fn upgrade(shared: Arc<Shared>, room: RoomName, mut request: Request) -> Respons
     };
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| *address);
     let alive = shared.alive.one();
-    let connection = Connection::new(shared, room, dialect, address);
-    handshake.answer((dialect == Dialect::V1).then_some(V1_JSON), async move |socket| {
-        match socket {
-            Socket::Tcp(stream, early) => connection.run(stream, early).await,
-            Socket::Other(stream) => connection.run(stream, Bytes::new()).await,
+    let rooms = shared.rooms.clone();
+    let connection = Connection::new(shared, room.clone(), dialect, address);
+    handshake.answer((dialect == Dialect::V1).then_some(V1_JSON), async move |socket| match socket {
+        Socket::Tcp(stream, early) => {
+            let run = async move |stream| {
+                connection.run(stream, early).await;
+                drop(alive);
+            };
+            rooms.workers().join(&room, rooms.clients(&room), stream, run).await;
         }
-        drop(alive);
+        Socket::Other(stream) => {
+            connection.run(stream, Bytes::new()).await;
+            drop(alive);
+        }
     })
 }

@@ -1,6 +1,6 @@
 //! The embeddable ChatRoom server: sockets and tasks around [`chatroom_engine::Room`].
 //!
-//! A byte's way through the files: `listener` accepts, `http` routes and upgrades, `connection`
+//! A byte's way through the files: `listener` accepts, `http` routes and upgrades, `workers` says on which thread, `connection`
 //! moves bytes between a socket and the rest with `websocket` as its parser, `rooms` finds the room,
 //! `room_task` runs its engine and carries out effects, `outbox` holds what waits for a socket and
 //! alone decides what a slow reader gets.
@@ -34,6 +34,7 @@ mod server;
 mod service;
 pub mod testing;
 mod websocket;
+mod workers;
 
 pub use builder::Builder;
 pub use chatroom_engine::{Commit, CommittedChange, Counts, NoAuthority, Proposed, describe_part, describe_record};
@@ -44,3 +45,4 @@ pub use fault::Fault;
 pub use origin::{AllowedOrigins, BadOrigin};
 pub use server::Server;
 pub use service::{Call, ServiceError};
+pub use workers::Workers;

@@ -54,7 +54,8 @@ pub(crate) async fn accept(
                     shared.metrics.accepted.inc();
                     // Small frames shall leave at once; a socket that refuses the option works all the same.
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(serve_http(shared.clone(), stream, Some(address), router.clone()));
+                    let (server, router) = (shared.clone(), router.clone());
+                    shared.rooms.workers().accept(stream, move |stream| serve_http(server, stream, Some(address), router));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");

@@ -22,6 +22,7 @@ use crate::listener::{Alive, Living};
 use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::room_task::{Part, RoomTask, Store};
+use crate::workers::Workers;
 
 /// How many inputs may wait for a room before its clients' sockets are no longer read.
 const INBOX: usize = 256;
@@ -86,6 +87,7 @@ struct Shared {
     store: Option<Store>,
     /// The rooms' tasks.
     alive: Alive,
+    workers: Workers,
     metrics: Arc<Metrics>,
     next_epoch: AtomicU64,
 }
@@ -98,6 +100,7 @@ impl fmt::Debug for Rooms {
 
 impl Rooms {
     pub(crate) fn new(config: Config, hooks: Hooks, clock: Clock, store: Option<Store>, metrics: Arc<Metrics>) -> Self {
+        let workers = hooks.workers.clone();
         // Rooms in memory do not outlive the server, so its start tells their lives apart.
         let next_epoch = AtomicU64::new(clock.now().0);
         let shared = Shared {
@@ -108,6 +111,7 @@ impl Rooms {
             clock,
             store,
             alive: Alive::default(),
+            workers,
             metrics,
             next_epoch,
         };
@@ -152,7 +156,7 @@ impl Rooms {
         let part = Part { host, feed, on_commit: hooks.on_commit.clone() };
         let task = RoomTask::new(room, part, *clock, store.clone(), metrics.clone());
         let (rooms, living): (Self, Living) = (self.clone(), self.shared.alive.one());
-        tokio::spawn(async move {
+        self.shared.workers.spawn(name, async move {
             task.run(told, rooms).await;
             drop(living);
         });
@@ -199,6 +203,16 @@ impl Rooms {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.shared.hub
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.shared.workers
+    }
+
+    /// About how many clients a room has.
+    pub(crate) fn clients(&self, name: &RoomName) -> usize {
+        // Each of them holds a sender.
+        self.inboxes().get(name).map_or(0, |inbox| inbox.strong_count() - 1)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -95,6 +95,15 @@ pub(crate) struct Serve {
     )]
     pub(crate) durability: Option<String>,
 
+    /// How many threads serve: one for each processor unless told otherwise
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "CHATROOM_WORKERS",
+        long_help = "How many threads serve. A room runs on one of them; the connections of a small room are on the same, those of a large one are spread over all. One for each processor unless told otherwise."
+    )]
+    pub(crate) workers: Option<usize>,
+
     /// How much of each room's past is kept: commits, age and size, such as 1000,7d,1MiB
     #[arg(
         long,

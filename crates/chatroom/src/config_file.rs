@@ -9,8 +9,18 @@ use toml::{Table, Value};
 use crate::arguments::Failure;
 
 const TEMPLATE: &str = include_str!("config.toml");
-const KEYS: &[&str] =
-    &["listen", "data", "memory", "durability", "keep", "debugger", "allowed_origins", "no_authority", "limits"];
+const KEYS: &[&str] = &[
+    "listen",
+    "data",
+    "memory",
+    "durability",
+    "keep",
+    "workers",
+    "debugger",
+    "allowed_origins",
+    "no_authority",
+    "limits",
+];
 
 /// What a file says; `None` where it says nothing.
 #[derive(Debug, Default, PartialEq)]
@@ -20,6 +30,7 @@ pub(crate) struct ConfigFile {
     pub(crate) memory: Option<bool>,
     pub(crate) durability: Option<String>,
     pub(crate) keep: Option<String>,
+    pub(crate) workers: Option<usize>,
     pub(crate) debugger: Option<String>,
     pub(crate) allowed_origins: Option<Vec<String>>,
     pub(crate) no_authority: NoAuthority,
@@ -62,6 +73,10 @@ fn parse(text: &str) -> Result<ConfigFile, String> {
             ("memory", Value::Boolean(memory)) => file.memory = Some(memory),
             ("durability", Value::String(durability)) => file.durability = Some(durability),
             ("keep", Value::String(keep)) => file.keep = Some(keep),
+            ("workers", Value::Integer(workers)) => match usize::try_from(workers) {
+                Ok(workers) => file.workers = Some(workers).filter(|workers| *workers > 0),
+                Err(_) => return Err(format!("workers is {workers}, which must be 0 or more")),
+            },
             ("debugger", Value::String(debugger)) => {
                 file.debugger = Some(debugger).filter(|debugger| !debugger.is_empty());
             }
@@ -151,7 +166,7 @@ mod tests {
             ("lisen = \"x\"", "unknown key lisen; did you mean listen?"),
             (
                 "zzz = 1",
-                "unknown key zzz; the keys are listen, data, memory, durability, keep, debugger, allowed_origins, no_authority, limits",
+                "unknown key zzz; the keys are listen, data, memory, durability, keep, workers, debugger, allowed_origins, no_authority, limits",
             ),
             ("listen = 8765", "listen may not be a number"),
             ("no_authority = \"maybe\"", "no_authority is \"maybe\", which must be \"reject\" or \"accept\""),

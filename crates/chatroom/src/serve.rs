@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use chatroom_server::{AllowedOrigins, Config, Server};
+use chatroom_server::{AllowedOrigins, Config, Server, Workers};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -36,7 +36,15 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
         debugger: debugger.as_ref().map(|debugger| debugger.config()).transpose()?,
     };
     start_log();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let workers = serve
+        .workers
+        .or(file.workers)
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    if workers == 0 {
+        return Err(Failure::usage("--workers: a server has one at least".to_owned()));
+    }
+    // Work that belongs together stays on one thread, which a runtime that steals work does not know.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::runtime(format!("cannot start the runtime: {error}")))?;
@@ -48,7 +56,9 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
             Some(debugger) => debugger.bind().await?,
             None => Vec::new(),
         };
-        let mut builder = Server::builder().config(config.clone());
+        let workers = Workers::start(workers)
+            .map_err(|error| Failure::runtime(format!("cannot start {workers} worker threads: {error}")))?;
+        let mut builder = Server::builder().config(config.clone()).workers(workers);
         if let Some(journal) = store.open()? {
             builder = builder.journal(journal);
         }

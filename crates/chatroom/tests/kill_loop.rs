@@ -266,7 +266,8 @@ async fn run(plan: Plan) {
     }
     let mut resumed = Vec::new();
     for _ in 0..rounds {
-        let wanted = tally.accepted.load(Ordering::Relaxed) + 50 + seed.below(1_500);
+        // Many rounds fill the topics no more than a few do.
+        let wanted = tally.accepted.load(Ordering::Relaxed) + 10 + seed.below(30_000 / rounds.max(20));
         until("actions are accepted", || tally.accepted.load(Ordering::Relaxed) >= wanted).await;
         if plan.kills {
             server.kill();
@@ -305,6 +306,7 @@ async fn run(plan: Plan) {
 
 /// The value that all clients end with.
 async fn replicas(rooms: &[Client]) -> Value {
+    until("all outcomes are there", || rooms.iter().all(|room| room.unsaved() == 0)).await;
     let mut all = Vec::new();
     for room in rooms {
         let (log, order) = (room.topic::<Dict<String>>("log").unwrap(), room.topic::<List<String>>("order").unwrap());
@@ -312,11 +314,28 @@ async fn replicas(rooms: &[Client]) -> Value {
         let value = move || serde_json::json!({"log": log.value(), "order": order.value(), "sum": sum.value(), "text": text.value()});
         all.push(value);
     }
-    until("all replicas are the same", || {
-        let first = all[0]();
-        all.iter().all(|value| value() == first)
-    })
-    .await;
+    let differs = || {
+        let values: Vec<Value> = all.iter().map(|value| value()).collect();
+        let keys = ["log", "order", "sum", "text"].into_iter();
+        let pairs = keys.flat_map(|key| (0..values.len()).map(move |index| (key, index)));
+        pairs.into_iter().find(|(key, index)| values[*index][key] != values[0][key]).map(|(key, index)| {
+            let size = |index: usize| values[index][key].to_string().len();
+            let (state, first) = (rooms[index].state(), rooms[0].state());
+            format!(
+                "{key} of client {index} ({} bytes, {state:?}) is not that of 0 ({} bytes, {first:?})",
+                size(index),
+                size(0)
+            )
+        })
+    };
+    let waiting = async {
+        while differs().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        panic!("{}", differs().unwrap_or_default());
+    }
     all[0]()
 }
 

@@ -4,7 +4,7 @@ use chatroom_client::{Code, Dict, Event, Int, List, Status, Text, Untyped};
 use chatroom_testkit::TestServer;
 use serde_json::json;
 
-use crate::link::client;
+use crate::link::{PATIENCE, client};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_accepted_and_seen_by_all() {
@@ -87,4 +87,28 @@ async fn events_and_actions() {
     assert_eq!(rings.next().await.unwrap().args().unwrap(), "ding");
     assert_eq!(score.value(), Some(2));
     assert_eq!(b.value(), Some(2));
+}
+
+/// Values that together are more than may wait for a client all arrive, also while they are changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_large_values_arrive() {
+    let running = TestServer::default();
+    let (writer, reader) = (client(&running).await, client(&running).await);
+    let text = "x".repeat(700_000);
+    let names = ["a", "b", "c"];
+    for name in names {
+        writer.topic::<Text>(name).unwrap().set(&text).await.unwrap();
+    }
+    let busy = writer.topic::<Text>("a").unwrap();
+    busy.loaded().await.unwrap();
+    let writing = tokio::spawn(async move {
+        loop {
+            busy.insert(0, "y").await.unwrap();
+        }
+    });
+    let topics = names.map(|name| reader.topic::<Text>(name).unwrap());
+    for topic in &topics {
+        assert!(tokio::time::timeout(PATIENCE, topic.loaded()).await.unwrap().unwrap().len() >= 700_000);
+    }
+    writing.abort();
 }
