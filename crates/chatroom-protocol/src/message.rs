@@ -617,7 +617,12 @@ pub const CATALOG: &[CatalogEntry] = &[
              client? {name?, version?}",
     },
     CatalogEntry { name: "resumed", from: "server", seed: None, v1: "sequence" },
-    CatalogEntry { name: "subscribe", from: "client", seed: Some("topic_name, type"), v1: "deliver?, options? {persist?, ttl_ms?}" },
+    CatalogEntry {
+        name: "subscribe",
+        from: "client",
+        seed: Some("topic_name, type"),
+        v1: "deliver?, options? {persist?, ttl_ms?}",
+    },
     CatalogEntry { name: "subscribed", from: "server", seed: None, v1: "topic_name, type, value, sequence" },
     CatalogEntry { name: "unsubscribe", from: "client", seed: Some("topic_name"), v1: "" },
     CatalogEntry {

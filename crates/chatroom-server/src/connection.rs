@@ -6,12 +6,15 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use chatroom_engine::ConnectionId;
 use chatroom_protocol::{Code, Dialect, Refusal, RoomName, reply};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -70,7 +73,45 @@ struct Closing {
     ended: bool,
 }
 
+/// The half of a socket that is written to, by the connection's task and by its room.
+#[derive(Debug)]
+pub(crate) struct SharedWriter(Arc<OwnedWriteHalf>);
+
+impl AsyncWrite for SharedWriter {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let socket: &TcpStream = self.0.as_ref().as_ref();
+        loop {
+            ready!(socket.poll_write_ready(context))?;
+            match socket.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The outbox has given it up by then; if not, the socket ends with the last who has it.
+        match Arc::get_mut(&mut self.0) {
+            Some(half) => Pin::new(half).poll_shutdown(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
 impl Connection {
+    /// Runs on a socket, to which its room may write too: from this thread, or, where tasks move from
+    /// thread to thread, from any.
+    pub(crate) async fn run_on(self, socket: TcpStream, early: Bytes) {
+        let (reader, writer) = socket.into_split();
+        let writer = Arc::new(writer);
+        self.outbox.direct(writer.clone(), self.shared.rooms.workers().thread());
+        self.run(reader, SharedWriter(writer), early).await;
+    }
+
     pub(crate) fn new(shared: Arc<Shared>, room: RoomName, dialect: Dialect, address: Option<SocketAddr>) -> Self {
         let limits = shared.config.limits.clone();
         let now = Instant::now();
@@ -95,7 +136,12 @@ impl Connection {
     }
 
     #[tracing::instrument(name = "connection", level = "debug", skip_all, fields(connection = self.id.0, room = %self.room))]
-    pub(crate) async fn run(mut self, mut socket: impl AsyncRead + AsyncWrite + Unpin, early: Bytes) {
+    pub(crate) async fn run(
+        mut self,
+        mut reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+        early: Bytes,
+    ) {
         let gauge = self.shared.metrics.connections_of(self.dialect);
         gauge.inc();
         match self.shared.rooms.enter(&self.room) {
@@ -110,7 +156,7 @@ impl Connection {
                 // The room takes its inbox for as long as anyone holds a sender of it.
                 if inbox.send(opened).await.is_ok() {
                     self.parser.feed(&early);
-                    if let Err(error) = self.exchange(&mut socket, &inbox).await {
+                    if let Err(error) = self.exchange(&mut reader, &mut writer, &inbox).await {
                         tracing::debug!(%error, "the socket failed");
                     }
                     let _ = inbox.send(Told::Closed { connection: self.id }).await;
@@ -118,15 +164,20 @@ impl Connection {
             }
             Err(refusal) => {
                 let close = Close { code: refusal.code.close_code(), reason: refusal.reason.into_owned() };
-                let _ = socket.write_all(&close.frame()).await;
+                let _ = writer.write_all(&close.frame()).await;
             }
         }
-        let _ = socket.shutdown().await;
+        self.outbox.undirect();
+        let _ = writer.shutdown().await;
         gauge.dec();
     }
 
-    async fn exchange(&mut self, socket: &mut (impl AsyncRead + AsyncWrite + Unpin), inbox: &Inbox) -> io::Result<()> {
-        let (mut reader, mut writer) = tokio::io::split(socket);
+    async fn exchange(
+        &mut self,
+        reader: &mut (impl AsyncRead + Unpin),
+        writer: &mut (impl AsyncWrite + Unpin),
+        inbox: &Inbox,
+    ) -> io::Result<()> {
         let mut ending = self.shared.ending.subscribe();
         let faults = self.faults.clone();
         let mut timer = pin!(sleep_until(self.timer()));
@@ -165,6 +216,7 @@ impl Connection {
                 && !closing.ended
             {
                 closing.ended = true;
+                self.outbox.undirect();
                 writer.shutdown().await?;
             }
             // A deadline that moved away is looked at when the timer fires; most never get that far.
@@ -191,7 +243,7 @@ impl Connection {
                     self.writing.advance(count);
                     self.wrote_at = Instant::now();
                 }
-                count = read_into(&mut reader, &mut self.parser), if reads => {
+                count = read_into(reader, &mut self.parser), if reads => {
                     match count? {
                         0 => {
                             // Half-closed or gone: what waits may still be wanted, but no message will come.
@@ -310,6 +362,11 @@ impl Connection {
             return;
         }
         if !self.answers.is_empty() {
+            if let Some(before) = self.outbox.hold() {
+                self.writing = before;
+                self.wrote_at = Instant::now();
+                return;
+            }
             self.writing = self.answers.split().freeze();
             self.answers = BytesMut::new();
             self.wrote_at = Instant::now();
@@ -326,7 +383,8 @@ impl Connection {
         if self.delayed.as_ref().is_some_and(|delayed| !delayed.may_take()) {
             return;
         }
-        match self.outbox.next() {
+        let may_rest = self.delayed.is_none() && self.held.is_none() && self.faults.state().is_none();
+        match self.outbox.next(may_rest) {
             Next::Write(frames) => {
                 let delay = self.delay();
                 let frames = match &mut self.delayed {
@@ -376,7 +434,8 @@ impl Connection {
     fn say_goodbye(&mut self) {
         let refusal = Refusal::new(Code::ShuttingDown, "the server is shutting down");
         if self.dialect == Dialect::V1 {
-            self.outbox.push(reply::goodbye(&refusal).bytes().clone(), &chatroom_engine::Delivery::reply());
+            // Its end, which follows, has it taken from there.
+            let _ = self.outbox.push(reply::goodbye(&refusal).bytes().clone(), &chatroom_engine::Delivery::reply());
         }
         self.outbox.end(refusal);
     }

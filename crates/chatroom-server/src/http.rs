@@ -108,13 +108,14 @@ fn upgrade(shared: Arc<Shared>, room: RoomName, mut request: Request) -> Respons
     handshake.answer((dialect == Dialect::V1).then_some(V1_JSON), async move |socket| match socket {
         Socket::Tcp(stream, early) => {
             let run = async move |stream| {
-                connection.run(stream, early).await;
+                connection.run_on(stream, early).await;
                 drop(alive);
             };
             rooms.workers().join(&room, rooms.clients(&room), stream, run).await;
         }
         Socket::Other(stream) => {
-            connection.run(stream, Bytes::new()).await;
+            let (reader, writer) = tokio::io::split(stream);
+            connection.run(reader, writer, Bytes::new()).await;
             drop(alive);
         }
     })

@@ -1,5 +1,9 @@
 //! What waits for one connection's socket. Only this file decides what a slow reader gets.
 //!
+//! While a connection's task has nothing to write itself, its room writes to the socket directly, at
+//! the end of a turn and all that waits at once; the task is woken when the socket is full, and for
+//! everything but writing.
+//!
 //! Updates above a byte limit collapse: they are dropped, their topics are remembered as stale, and
 //! the reader gets the topics' values once it has drained what is left. Replies, events and calls
 //! each count and have a bound of their own; past it, or where one of them would overtake a change
@@ -7,10 +11,12 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use bytes::{Bytes, BytesMut};
 use chatroom_engine::{Class, Delivery};
 use chatroom_protocol::{Code, Limits, Refusal, TopicName};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use crate::metrics::Metrics;
@@ -32,6 +38,12 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Waiting {
+    /// The socket, if it may be written to from here, and the thread from which it may.
+    direct: Option<(Arc<OwnedWriteHalf>, Option<ThreadId>)>,
+    /// Whether the connection's task writes nothing now.
+    is_idle: bool,
+    /// The rest of what was written directly, when the socket was full.
+    partial: Bytes,
     queue: VecDeque<(Bytes, Delivery)>,
     update_bytes: usize,
     reply_bytes: usize,
@@ -73,11 +85,54 @@ impl Outbox {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds whole frames, or decides otherwise.
-    pub(crate) fn push(&self, frames: Bytes, delivery: &Delivery) {
+    /// Lets the room write to the socket: from that thread alone, or from any.
+    pub(crate) fn direct(&self, socket: Arc<OwnedWriteHalf>, thread: Option<ThreadId>) {
+        self.waiting().direct = Some((socket, thread));
+    }
+
+    /// Ends that.
+    pub(crate) fn undirect(&self) {
+        let mut waiting = self.waiting();
+        waiting.direct = None;
+        waiting.is_idle = false;
+    }
+
+    /// The connection's task is about to write something of its own; gives what it has to write before.
+    pub(crate) fn hold(&self) -> Option<Bytes> {
+        let mut waiting = self.waiting();
+        waiting.is_idle = false;
+        Some(std::mem::take(&mut waiting.partial)).filter(|partial| !partial.is_empty())
+    }
+
+    /// Writes what waits, if the connection's task is idle; or wakes that for what is left to do.
+    pub(crate) fn flush(&self) {
+        let mut waiting = self.waiting();
+        let Some((socket, _)) = waiting.direct.clone().filter(|_| waiting.is_idle) else {
+            return;
+        };
+        while let Some(frames) = waiting.take() {
+            let count = socket.try_write(&frames).unwrap_or(0);
+            self.metrics.writes.inc();
+            self.metrics.sent_bytes.inc_by(count as u64);
+            if count < frames.len() {
+                waiting.partial = frames.slice(count..);
+                break;
+            }
+        }
+        if waiting.partial.is_empty() && waiting.stale.is_empty() && waiting.end.is_none() {
+            return;
+        }
+        waiting.is_idle = false;
+        drop(waiting);
+        self.filled.notify_one();
+    }
+
+    /// Adds whole frames, or decides otherwise; true if the room has to [`Outbox::flush`].
+    #[must_use = "frames that nobody flushes stay"]
+    pub(crate) fn push(&self, frames: Bytes, delivery: &Delivery) -> bool {
         let mut waiting = self.waiting();
         if waiting.end.is_some() {
-            return;
+            return false;
         }
         waiting.sent += 1;
         waiting.sent_bytes += frames.len() as u64;
@@ -86,10 +141,13 @@ impl Outbox {
             Class::Reply => self.push_reply(&mut waiting, frames, delivery),
             Class::State | Class::Snapshot => self.push_update(&mut waiting, frames, delivery),
         }
+        let here = |thread: ThreadId| thread == std::thread::current().id();
+        let flushes = waiting.is_idle && waiting.direct.as_ref().is_some_and(|it| it.1.is_none_or(here));
         drop(waiting);
-        if was_empty {
+        if was_empty && !flushes {
             self.filled.notify_one();
         }
+        was_empty && flushes
     }
 
     fn push_reply(&self, waiting: &mut Waiting, frames: Bytes, delivery: &Delivery) {
@@ -142,7 +200,13 @@ impl Outbox {
 
     fn give_up(&self, waiting: &mut Waiting) {
         self.metrics.slow_consumers.inc();
-        *waiting = Waiting { sent: waiting.sent, sent_bytes: waiting.sent_bytes, ..Waiting::default() };
+        *waiting = Waiting {
+            sent: waiting.sent,
+            sent_bytes: waiting.sent_bytes,
+            direct: waiting.direct.take(),
+            partial: std::mem::take(&mut waiting.partial),
+            ..Waiting::default()
+        };
         waiting.end = Some(Refusal::new(Code::SlowConsumer, "this client does not read what is sent to it"));
         self.filled.notify_one();
     }
@@ -156,43 +220,22 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    /// Takes the frames of one write.
-    pub(crate) fn next(&self) -> Next {
+    /// Takes the frames of one write. If there is nothing and the task may rest, the room writes from
+    /// now on.
+    pub(crate) fn next(&self, may_rest: bool) -> Next {
         let mut waiting = self.waiting();
-        let Some((first, delivery)) = waiting.queue.pop_front() else {
-            if let Some(refusal) = &waiting.end {
-                return Next::End(refusal.clone());
-            }
-            return match waiting.stale.is_empty() {
-                true => Next::Nothing,
-                false => Next::Drained(std::mem::take(&mut waiting.stale).into_iter().collect()),
-            };
-        };
-        waiting.took(&first, &delivery);
-        let mut write = first;
-        let next_is_small = |waiting: &Waiting, size: usize| {
-            waiting
-                .queue
-                .front()
-                .is_some_and(|(frames, _)| frames.len() <= COPY_BYTES_MAX && size + frames.len() <= WRITE_BYTES)
-        };
-        if write.len() <= COPY_BYTES_MAX && next_is_small(&waiting, write.len()) {
-            let mut joined =
-                BytesMut::with_capacity(WRITE_BYTES.min(waiting.update_bytes + waiting.reply_bytes + write.len()));
-            joined.extend_from_slice(&write);
-            while next_is_small(&waiting, joined.len()) {
-                let Some((frames, delivery)) = waiting.queue.pop_front() else {
-                    break;
-                };
-                waiting.took(&frames, &delivery);
-                joined.extend_from_slice(&frames);
-            }
-            write = joined.freeze();
+        waiting.is_idle = false;
+        if let Some(frames) = waiting.take() {
+            return Next::Write(frames);
         }
-        if waiting.queue.is_empty() && waiting.queue.capacity() > IDLE_QUEUE {
-            waiting.queue = VecDeque::new();
+        if let Some(refusal) = &waiting.end {
+            return Next::End(refusal.clone());
         }
-        Next::Write(write)
+        if !waiting.stale.is_empty() {
+            return Next::Drained(std::mem::take(&mut waiting.stale).into_iter().collect());
+        }
+        waiting.is_idle = may_rest;
+        Next::Nothing
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -210,8 +253,9 @@ impl Outbox {
         self.waiting().stale.extend(topics);
     }
 
-    /// Has the connection look around, although there is nothing to take.
-    pub(crate) fn wake(&self) {
+    /// Has the connection's task look around, and write all by itself.
+    pub(crate) fn interrupt(&self) {
+        self.waiting().is_idle = false;
         self.filled.notify_one();
     }
 
@@ -224,6 +268,39 @@ impl Outbox {
 impl Waiting {
     fn touches_stale(&self, delivery: &Delivery) -> bool {
         !self.stale.is_empty() && delivery.topics.iter().any(|topic| self.stale.contains(topic))
+    }
+
+    /// The frames of one write: small ones are put together.
+    fn take(&mut self) -> Option<Bytes> {
+        if !self.partial.is_empty() {
+            return Some(std::mem::take(&mut self.partial));
+        }
+        let (first, delivery) = self.queue.pop_front()?;
+        self.took(&first, &delivery);
+        let mut write = first;
+        let next_is_small = |waiting: &Self, size: usize| {
+            waiting
+                .queue
+                .front()
+                .is_some_and(|(frames, _)| frames.len() <= COPY_BYTES_MAX && size + frames.len() <= WRITE_BYTES)
+        };
+        if write.len() <= COPY_BYTES_MAX && next_is_small(self, write.len()) {
+            let mut joined =
+                BytesMut::with_capacity(WRITE_BYTES.min(self.update_bytes + self.reply_bytes + write.len()));
+            joined.extend_from_slice(&write);
+            while next_is_small(self, joined.len()) {
+                let Some((frames, delivery)) = self.queue.pop_front() else {
+                    break;
+                };
+                self.took(&frames, &delivery);
+                joined.extend_from_slice(&frames);
+            }
+            write = joined.freeze();
+        }
+        if self.queue.is_empty() && self.queue.capacity() > IDLE_QUEUE {
+            self.queue = VecDeque::new();
+        }
+        Some(write)
     }
 
     fn took(&mut self, frames: &Bytes, delivery: &Delivery) {
@@ -249,14 +326,14 @@ mod tests {
     }
 
     fn push(outbox: &Outbox, text: &str, class: Class, topics: &[&str]) {
-        outbox.push(Bytes::copy_from_slice(text.as_bytes()), &delivery(class, topics));
+        assert!(!outbox.push(Bytes::copy_from_slice(text.as_bytes()), &delivery(class, topics)));
     }
 
     #[track_caller]
     fn check(outbox: &Outbox, expected: &[&str]) {
         let mut found = Vec::new();
         loop {
-            match outbox.next() {
+            match outbox.next(false) {
                 Next::Write(bytes) => found.push(String::from_utf8(bytes.to_vec()).unwrap()),
                 Next::Drained(topics) => {
                     let names: Vec<_> = topics.iter().map(TopicName::as_str).collect();

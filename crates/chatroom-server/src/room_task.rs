@@ -29,6 +29,8 @@ use crate::rooms::{Rooms, Told};
 
 /// How many inputs are handled before the journal is given what they committed.
 const BATCH: usize = 256;
+/// How many sockets are written to before others have a turn.
+const WRITES: usize = 256;
 /// How long an empty room stays, so that a client that comes back at once finds it.
 const EMPTY_FOR: Duration = Duration::from_secs(1);
 /// How long those who are on the way to a room that cannot be opened are told so before it is tried
@@ -84,6 +86,8 @@ pub(crate) struct RoomTask {
     /// For client 0; what it answers may cause more.
     to_host: VecDeque<Bytes>,
     effects: Vec<Effect>,
+    /// Those that got something in this turn and whose sockets are written to from here.
+    to_flush: Vec<Arc<Outbox>>,
     wake_at: Option<Time>,
     empty_since: Option<Instant>,
     counted: (Tally, Counts),
@@ -113,6 +117,7 @@ impl RoomTask {
             metrics,
             members: HashMap::new(),
             effects: Vec::new(),
+            to_flush: Vec::new(),
             wake_at: None,
             empty_since: None,
             counted: (Tally::default(), Counts::default()),
@@ -213,6 +218,7 @@ impl RoomTask {
             if let Some(ledger) = &mut self.ledger {
                 ledger.go_on(&mut self.room, self.clock.now());
             }
+            self.send_out().await;
             self.count();
             self.flush();
             if self.ending {
@@ -226,6 +232,16 @@ impl RoomTask {
                 true => self.empty_since.or_else(|| Some(Instant::now())),
                 false => None,
             };
+        }
+    }
+
+    /// Writes what this turn had for each client; others have their turn in between if it is much.
+    async fn send_out(&mut self) {
+        for (place, outbox) in self.to_flush.drain(..).enumerate() {
+            outbox.flush();
+            if place % WRITES == WRITES - 1 {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -386,13 +402,14 @@ impl RoomTask {
             Fault::Disconnect => {
                 let refusal = Refusal::new(Code::ConnectionLost, "disconnected on purpose; connect again");
                 if member.dialect == Dialect::V1 {
-                    member.outbox.push(goodbye(&refusal).bytes().clone(), &Delivery::reply());
+                    // Its end has it taken from there.
+                    let _ = member.outbox.push(goodbye(&refusal).bytes().clone(), &Delivery::reply());
                 }
                 member.outbox.end(refusal);
             }
             fault => {
                 member.faults.inflict(fault);
-                member.outbox.wake();
+                member.outbox.interrupt();
             }
         }
         if let Some(feed) = &mut self.feed {
@@ -416,7 +433,9 @@ impl RoomTask {
                 Effect::Send { to: HOST, frames, .. } => self.to_host.extend(Frame::payloads(frames)),
                 Effect::Send { to, frames, delivery } => {
                     if let Some(member) = self.members.get(&to) {
-                        member.outbox.push(frames, &delivery);
+                        if member.outbox.push(frames, &delivery) {
+                            self.to_flush.push(member.outbox.clone());
+                        }
                         deliveries += 1;
                     }
                 }
@@ -425,7 +444,9 @@ impl RoomTask {
                         let Some(frames) = frames else { continue };
                         for connection in list.iter().filter(|connection| Some(**connection) != skip) {
                             if let Some(member) = self.members.get(connection) {
-                                member.outbox.push(frames.clone(), &delivery);
+                                if member.outbox.push(frames.clone(), &delivery) {
+                                    self.to_flush.push(member.outbox.clone());
+                                }
                                 deliveries += 1;
                             }
                         }
@@ -494,7 +515,8 @@ async fn turn(ledger: &mut Option<Ledger>) -> Result<Turn, Lost> {
 
 fn farewell(outbox: &Outbox, dialect: Dialect, refusal: &Refusal) {
     if dialect == Dialect::V1 {
-        outbox.push(goodbye(refusal).bytes().clone(), &Delivery::reply());
+        // Its end has it taken from there.
+        let _ = outbox.push(goodbye(refusal).bytes().clone(), &Delivery::reply());
     }
     outbox.end(refusal.clone());
 }

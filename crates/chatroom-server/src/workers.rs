@@ -95,6 +95,11 @@ impl Workers {
         }
     }
 
+    /// The thread that calls, if it is one that keeps its tasks.
+    pub(crate) fn thread(&self) -> Option<ThreadId> {
+        (!self.threads.is_empty()).then(|| std::thread::current().id())
+    }
+
     fn home(&self, room: &RoomName) -> Option<&Worker> {
         let mut hasher = DefaultHasher::new();
         room.as_str().hash(&mut hasher);
