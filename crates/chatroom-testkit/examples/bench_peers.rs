@@ -387,6 +387,7 @@ async fn fan_out(
 
 /// Groups whose members publish in turn: the next when all others have the one before.
 async fn groups(system: System, address: &str, count: usize, size: usize, tally: &Rc<Tally>) -> Result<(), Failed> {
+    let begins = Rc::new(tokio::sync::Notify::new());
     for group in 0..count {
         let name = format!("g{group}");
         let mut writers = Vec::new();
@@ -426,9 +427,10 @@ async fn groups(system: System, address: &str, count: usize, size: usize, tally:
                 while let Ok(1..) = read(&mut reader, |bytes| cutter.take(bytes, &mut each)).await {}
             });
         }
-        let tally = tally.clone();
+        let (tally, begins) = (tally.clone(), begins.clone());
         tokio::task::spawn_local(async move {
             let mut out = Vec::new();
+            begins.notified().await;
             for serial in 1.. {
                 out.clear();
                 system.put(&mut out, &name, 0, serial);
@@ -440,6 +442,9 @@ async fn groups(system: System, address: &str, count: usize, size: usize, tally:
             }
         });
     }
+    // Nobody begins before all are there.
+    tokio::task::yield_now().await;
+    begins.notify_waiters();
     Ok(())
 }
 
