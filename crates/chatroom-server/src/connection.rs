@@ -105,17 +105,17 @@ impl AsyncWrite for SharedWriter {
 impl Connection {
     /// Runs on a socket, to which its room may write too: from this thread, or, where tasks move from
     /// thread to thread, from any.
-    pub(crate) async fn run_on(self, socket: TcpStream, early: Bytes) {
+    pub(crate) async fn run_on(self: Box<Self>, socket: TcpStream, early: Bytes) {
         let (reader, writer) = socket.into_split();
         let writer = Arc::new(writer);
         self.outbox.direct(writer.clone(), self.shared.rooms.workers().thread());
         self.run(reader, SharedWriter(writer), early).await;
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, room: RoomName, dialect: Dialect, address: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, room: RoomName, dialect: Dialect, address: Option<SocketAddr>) -> Box<Self> {
         let limits = shared.config.limits.clone();
         let now = Instant::now();
-        Self {
+        Box::new(Self {
             id: shared.next_connection(),
             address,
             outbox: Arc::new(Outbox::new(limits.clone(), shared.metrics.clone())),
@@ -132,12 +132,13 @@ impl Connection {
             heard_at: now,
             pinged: false,
             closing: None,
-        }
+        })
     }
 
     #[tracing::instrument(name = "connection", level = "debug", skip_all, fields(connection = self.id.0, room = %self.room))]
     pub(crate) async fn run(
-        mut self,
+        // In a box, for a future has room for each value that was ever moved within it.
+        mut self: Box<Self>,
         mut reader: impl AsyncRead + Unpin,
         mut writer: impl AsyncWrite + Unpin,
         early: Bytes,
@@ -156,6 +157,8 @@ impl Connection {
                 // The room takes its inbox for as long as anyone holds a sender of it.
                 if inbox.send(opened).await.is_ok() {
                     self.parser.feed(&early);
+                    // It stands in the buffer that the request was read into, which would stay.
+                    drop(early);
                     if let Err(error) = self.exchange(&mut reader, &mut writer, &inbox).await {
                         tracing::debug!(%error, "the socket failed");
                     }

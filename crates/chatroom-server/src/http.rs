@@ -111,7 +111,7 @@ fn upgrade(shared: Arc<Shared>, room: RoomName, mut request: Request) -> Respons
                 connection.run_on(stream, early).await;
                 drop(alive);
             };
-            rooms.workers().join(&room, rooms.clients(&room), stream, run).await;
+            rooms.workers().join(&room, rooms.clients(&room), stream, run);
         }
         Socket::Other(stream) => {
             let (reader, writer) = tokio::io::split(stream);

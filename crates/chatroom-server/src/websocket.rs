@@ -37,7 +37,7 @@ impl Parser {
     pub(crate) fn new(message_bytes_max: usize) -> Self {
         let config = WebSocketConfig::default()
             // An idle connection keeps this buffer, so it is small; large messages grow it.
-            .read_buffer_size(2048)
+            .read_buffer_size(512)
             .write_buffer_size(0)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));

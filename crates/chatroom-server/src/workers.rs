@@ -80,8 +80,9 @@ impl Workers {
         }
     }
 
-    /// Runs a connection where its room is, unless that has many clients.
-    pub(crate) async fn join<F: Future<Output = ()> + Send + 'static>(
+    /// Runs a connection where its room is, unless that has many clients; as a task of its own, which
+    /// holds nothing of what led to it.
+    pub(crate) fn join<F: Future<Output = ()> + Send + 'static>(
         &self,
         room: &RoomName,
         clients: usize,
@@ -91,7 +92,7 @@ impl Workers {
         let here = std::thread::current().id();
         match self.home(room).filter(|worker| worker.thread != here && clients <= SMALL_ROOM) {
             Some(worker) => worker.run(stream, run),
-            None => run(stream).await,
+            None => drop(tokio::spawn(run(stream))),
         }
     }
 
