@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod debugger;
 mod fault;
+mod gathered;
 mod handshake;
 mod host;
 mod http;

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::Keep;
 use crate::debugger::{Feed, Sight};
 use crate::fault::{Fault, Faults};
+use crate::gathered::Gathered;
 use crate::host::{Ask, HOST, Host, Undone};
 use crate::ledger::{Ledger, Lost, Turn, lost};
 use crate::metrics::Metrics;
@@ -86,6 +87,8 @@ pub(crate) struct RoomTask {
     /// For client 0; what it answers may cause more.
     to_host: VecDeque<Bytes>,
     effects: Vec<Effect>,
+    /// The last broadcasts of this turn, if they went to the same clients.
+    gathered: Option<Gathered>,
     /// Those that got something in this turn and whose sockets are written to from here.
     to_flush: Vec<Arc<Outbox>>,
     wake_at: Option<Time>,
@@ -117,6 +120,7 @@ impl RoomTask {
             metrics,
             members: HashMap::new(),
             effects: Vec::new(),
+            gathered: None,
             to_flush: Vec::new(),
             wake_at: None,
             empty_since: None,
@@ -167,6 +171,7 @@ impl RoomTask {
         self.wake_at = None;
         // They were asked for by clients of the room as it was before.
         self.readings = JoinSet::new();
+        (self.gathered, self.to_flush) = (None, Vec::new());
         if let Some(host) = &self.host {
             let registrations = host.registrations();
             self.handle(Input::Hosted { connection: HOST });
@@ -235,8 +240,18 @@ impl RoomTask {
         }
     }
 
+    /// Hands out what was gathered.
+    fn send_gathered(&mut self) {
+        let deliveries = send_gathered(&mut self.gathered, &self.members, &mut self.to_flush);
+        if let Some(feed) = &mut self.feed {
+            feed.delivered(deliveries);
+        }
+        self.metrics.deliveries.inc_by(deliveries);
+    }
+
     /// Writes what this turn had for each client; others have their turn in between if it is much.
     async fn send_out(&mut self) {
+        self.send_gathered();
         for (place, outbox) in self.to_flush.drain(..).enumerate() {
             outbox.flush();
             if place % WRITES == WRITES - 1 {
@@ -315,6 +330,9 @@ impl RoomTask {
     }
 
     fn tell(&mut self, told: Told) {
+        if !matches!(told, Told::Received { .. }) {
+            self.send_gathered();
+        }
         match told {
             Told::Opened { connection, dialect, outbox, faults, address } => {
                 self.members.insert(connection, Member { outbox, dialect, faults, address });
@@ -432,6 +450,7 @@ impl RoomTask {
             match effect {
                 Effect::Send { to: HOST, frames, .. } => self.to_host.extend(Frame::payloads(frames)),
                 Effect::Send { to, frames, delivery } => {
+                    deliveries += send_before(&mut self.gathered, to, &self.members, &mut self.to_flush);
                     if let Some(member) = self.members.get(&to) {
                         if member.outbox.push(frames, &delivery) {
                             self.to_flush.push(member.outbox.clone());
@@ -440,16 +459,12 @@ impl RoomTask {
                     }
                 }
                 Effect::Broadcast { to, skip, seed, v1, delivery } => {
-                    for (list, frames) in [(&to.seed, seed), (&to.v1, v1)] {
-                        let Some(frames) = frames else { continue };
-                        for connection in list.iter().filter(|connection| Some(**connection) != skip) {
-                            if let Some(member) = self.members.get(connection) {
-                                if member.outbox.push(frames.clone(), &delivery) {
-                                    self.to_flush.push(member.outbox.clone());
-                                }
-                                deliveries += 1;
-                            }
-                        }
+                    if !self.gathered.as_ref().is_some_and(|gathered| gathered.takes(&to, skip, &delivery)) {
+                        deliveries += send_gathered(&mut self.gathered, &self.members, &mut self.to_flush);
+                        self.gathered = Some(Gathered::new(to, skip, delivery));
+                    }
+                    if let Some(gathered) = &mut self.gathered {
+                        gathered.add(seed, v1);
                     }
                 }
                 Effect::Append { sequence, record } => {
@@ -467,6 +482,7 @@ impl RoomTask {
                     }
                 }
                 Effect::Close { connection, refusal } => {
+                    deliveries += send_before(&mut self.gathered, connection, &self.members, &mut self.to_flush);
                     if let Some(member) = self.members.get(&connection) {
                         member.outbox.end(refusal);
                     }
@@ -502,6 +518,35 @@ impl RoomTask {
         self.metrics.add_tally(self.counted.0, now.0);
         self.metrics.add_counts(self.counted.1, now.1);
         self.counted = now;
+    }
+}
+
+/// Hands out what was gathered; returns how many frames were delivered.
+fn send_gathered(
+    gathered: &mut Option<Gathered>,
+    members: &HashMap<ConnectionId, Member>,
+    to_flush: &mut Vec<Arc<Outbox>>,
+) -> u64 {
+    let Some(gathered) = gathered.take() else { return 0 };
+    gathered.deliver(|connection, frames, delivery| {
+        let Some(member) = members.get(&connection) else { return false };
+        if member.outbox.push(frames, delivery) {
+            to_flush.push(member.outbox.clone());
+        }
+        true
+    })
+}
+
+/// Hands out what was gathered if it has something for that client, who is about to get something else.
+fn send_before(
+    gathered: &mut Option<Gathered>,
+    connection: ConnectionId,
+    members: &HashMap<ConnectionId, Member>,
+    to_flush: &mut Vec<Arc<Outbox>>,
+) -> u64 {
+    match gathered.as_ref().is_some_and(|gathered| gathered.is_for(connection)) {
+        true => send_gathered(gathered, members, to_flush),
+        false => 0,
     }
 }
 

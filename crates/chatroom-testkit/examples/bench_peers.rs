@@ -91,7 +91,7 @@ impl System {
 
     /// Appends what publishes a value.
     fn put(self, out: &mut Vec<u8>, topic: &str, key: u64, serial: u64) {
-        let value = format!("{serial:0>width$}", width = PAYLOAD);
+        let value = format!("{serial:0>PAYLOAD$}");
         match self {
             Self::ChatRoom => put_frame(
                 out,
@@ -479,7 +479,7 @@ async fn writers(system: System, address: &str, count: usize, tally: &Rc<Tally>)
                 system.put(&mut out, "bench", serial, serial);
                 let sent = Instant::now();
                 line.writer.write_all(&out).await.expect("the server goes on");
-                let mark = format!("{serial:0>width$}", width = PAYLOAD);
+                let mark = format!("{serial:0>PAYLOAD$}");
                 let mut taken = false;
                 while !taken {
                     let read = line.read(|message| {
