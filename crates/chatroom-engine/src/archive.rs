@@ -10,21 +10,20 @@ use std::sync::Arc;
 
 use chatroom_protocol::change::WireChange;
 use chatroom_protocol::envelope::Fields;
-use chatroom_protocol::heard::Heard;
 use chatroom_protocol::limits::MAX_HISTORY_COMMITS;
-use chatroom_protocol::{Change, ClientId, Code, Limits, Refusal, RequestId, Sequence, ServiceName, TopicName};
+use chatroom_protocol::{Change, ClientId, Code, Limits, Refusal, Sequence, TopicName};
 use chatroom_protocol::{ChangeId, TopicValue};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::effect::Effect;
 use crate::history::Kept;
-use crate::input::{ConnectionId, Stretch, Time};
+use crate::input::Stretch;
 use crate::keep::Keeping;
-use crate::record::{self, Damaged, Entry};
+use crate::record::{self, Damaged, Entry, parts_of};
 use crate::restore::read_change;
 use crate::room::Room;
-use crate::service::{CallId, Caller};
+use crate::service::{Asked, CallId, Caller};
 use crate::system::{Got, json_text};
 
 /// Commits of a page whose caller names no number.
@@ -258,46 +257,23 @@ impl Past {
     }
 }
 
-type Parts<'a> = Vec<(TopicName, &'a RawValue, Sequence)>;
-
-fn parts_of(message: Heard<'_>) -> (Option<ChangeId>, Parts<'_>) {
-    match message {
-        Heard::Update { topic_name, change, place } => (None, vec![(topic_name, change, place.previous)]),
-        Heard::Action { action_id, changes, .. } => {
-            let parts = changes.into_iter().map(|part| (part.topic_name, part.change, part.previous));
-            (Some(action_id), parts.collect())
-        }
-        // Nothing else is in a record.
-        _ => (None, Vec::new()),
-    }
-}
-
 impl Room {
     /// Answers `_chatroom/history`, at once or when the journal has been read.
-    pub(crate) fn past_commits(
-        &mut self,
-        connection: ConnectionId,
-        args: &RawValue,
-        request_id: &RequestId,
-        deadline: Time,
-    ) -> Result<Option<Box<RawValue>>, Refusal> {
-        let (page, before) = Page::parse(args)?;
+    pub(crate) fn past_commits(&mut self, asked: &Asked<'_>) -> Result<Option<Box<RawValue>>, Refusal> {
+        let (page, before) = Page::parse(asked.args)?;
         if self.keeper.keeping == Keeping::Memory {
             return Ok(Some(self.remembered(page, before)));
         }
         let newest = page.topic_name.as_ref().and_then(|name| self.topics.get(name)).map(|topic| topic.sequence.next());
         let before = before.unwrap_or(Sequence(u64::MAX)).min(newest.unwrap_or(Sequence(u64::MAX)));
-        self.read_past(connection, "_chatroom/history", args, request_id, deadline, before, Reading::Page(page));
+        self.read_past(asked, before, Reading::Page(page));
         Ok(None)
     }
 
     /// Answers `_chatroom/get` for a place of the past.
     pub(crate) fn past_value(
         &mut self,
-        connection: ConnectionId,
-        args: &RawValue,
-        request_id: &RequestId,
-        deadline: Time,
+        asked: &Asked<'_>,
         topic_name: TopicName,
         at: Sequence,
     ) -> Result<Option<Box<RawValue>>, Refusal> {
@@ -320,24 +296,14 @@ impl Room {
             ));
         }
         let before = past.sequence.next();
-        self.read_past(connection, "_chatroom/get", args, request_id, deadline, before, Reading::Value(past));
+        self.read_past(asked, before, Reading::Value(past));
         Ok(None)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a call and what it wants")]
-    fn read_past(
-        &mut self,
-        connection: ConnectionId,
-        service: &str,
-        args: &RawValue,
-        request_id: &RequestId,
-        deadline: Time,
-        before: Sequence,
-        reading: Reading,
-    ) {
-        let name = ServiceName::parse(service).expect("a name of ours");
+    fn read_past(&mut self, asked: &Asked<'_>, before: Sequence, reading: Reading) {
+        let Asked { connection, service_name, args, request_id, deadline } = *asked;
         let caller = Caller::Client(connection, request_id.clone());
-        let id = self.open_call(caller, &name, args.to_owned(), deadline);
+        let id = self.open_call(caller, service_name, args.to_owned(), deadline);
         if let Some(session) = self.sessions.get_mut(&connection) {
             session.calls.insert(request_id.clone(), id);
         }

@@ -7,7 +7,8 @@
 
 use bytes::Bytes;
 use chatroom_protocol::heard::Heard;
-use chatroom_protocol::{Change, ClientId, Epoch, Sequence, TopicName, TopicType};
+use chatroom_protocol::{Change, ChangeId, ClientId, Epoch, Sequence, TopicName, TopicType};
+use serde_json::value::RawValue;
 
 use crate::input::Time;
 use crate::member::Taken;
@@ -94,6 +95,22 @@ pub(crate) enum Entry<'a> {
         at: Time,
         name: TopicName,
     },
+}
+
+/// A change of a record: its topic, what it is, and the topic's commit before.
+pub(crate) type RecordedPart<'a> = (TopicName, &'a RawValue, Sequence);
+
+/// The id that an action was given, if it is one, and the changes of a record's message.
+pub(crate) fn parts_of(message: Heard<'_>) -> (Option<ChangeId>, Vec<RecordedPart<'_>>) {
+    match message {
+        Heard::Update { topic_name, change, place } => (None, vec![(topic_name, change, place.previous)]),
+        Heard::Action { action_id, changes, .. } => {
+            let parts = changes.into_iter().map(|part| (part.topic_name, part.change, part.previous));
+            (Some(action_id), parts.collect())
+        }
+        // [`read`] lets nothing else through.
+        _ => (None, Vec::new()),
+    }
 }
 
 pub(crate) fn commit<'a>(

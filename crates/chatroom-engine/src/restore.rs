@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chatroom_protocol::change::RawChange;
-use chatroom_protocol::heard::Heard;
 use chatroom_protocol::{Change, ClientId, Epoch, Limits, Sequence, TopicName, TopicType, TopicValue};
 use serde_json::value::RawValue;
 
@@ -160,14 +159,7 @@ impl Room {
                         topic
                     });
                 }
-                let (action_id, raw): (_, Vec<(TopicName, &RawValue, Sequence)>) = match message {
-                    Heard::Update { topic_name, change, place } => (None, vec![(topic_name, change, place.previous)]),
-                    Heard::Action { action_id, changes, .. } => {
-                        let parts = changes.into_iter().map(|part| (part.topic_name, part.change, part.previous));
-                        (Some(action_id), parts.collect())
-                    }
-                    _ => return Err(Damaged("its message is no commit".into())),
-                };
+                let (action_id, raw) = record::parts_of(message);
                 let mut parts = Vec::with_capacity(raw.len());
                 for (topic_name, raw, previous) in raw {
                     if let Some(part) = self.replay_part(sequence, author.by, topic_name, raw, previous)? {

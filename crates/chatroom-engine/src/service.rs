@@ -47,6 +47,16 @@ pub(crate) struct Call {
     maybe_executed: bool,
 }
 
+/// A call to one of the server's own services.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) service_name: &'a ServiceName,
+    pub(crate) args: &'a RawValue,
+    pub(crate) request_id: &'a RequestId,
+    pub(crate) deadline: Time,
+}
+
 /// Who wants the answer.
 #[derive(Clone, Debug)]
 pub(crate) enum Caller {
@@ -275,7 +285,14 @@ impl Room {
                 format!("a client has at most {} calls in flight", limits.calls_per_client),
             )
         } else if name.is_reserved() {
-            return self.call_special(connection, name, args, &request_id, self.deadline(timeout_ms));
+            let deadline = self.deadline(timeout_ms);
+            return self.call_special(&Asked {
+                connection,
+                service_name: name,
+                args,
+                request_id: &request_id,
+                deadline,
+            });
         } else if let Some(service) = self.services.get(name) {
             let full = service.providers.iter().all(|provider| provider.in_flight >= provider.concurrency);
             if !full || service.waiting.len() < limits.waiting_calls {

@@ -7,7 +7,7 @@ use chatroom_protocol::change::{ChangeId, DictChange, StringChange, WireChange};
 use chatroom_protocol::envelope::Fields;
 use chatroom_protocol::reply::{Place, UpdateChange};
 use chatroom_protocol::{
-    Change, ClientId, Code, Refusal, RequestId, Sequence, ServerMessage, ServiceName, TopicName, TopicType, TopicValue,
+    Change, ClientId, Code, Refusal, Sequence, ServerMessage, ServiceName, TopicName, TopicType, TopicValue,
 };
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use crate::fanout::Subscribers;
 use crate::input::{ConnectionId, Time};
 use crate::observe::{Observation, Observe};
 use crate::room::Room;
+use crate::service::Asked;
 use crate::session::Session;
 use crate::topic::snapshot;
 
@@ -362,17 +363,11 @@ impl Room {
     }
 
     /// Answers a call to one of the server's own services.
-    pub(crate) fn call_special(
-        &mut self,
-        connection: ConnectionId,
-        name: &ServiceName,
-        args: &RawValue,
-        request_id: &RequestId,
-        deadline: Time,
-    ) {
+    pub(crate) fn call_special(&mut self, asked: &Asked<'_>) {
+        let Asked { connection, service_name: name, args, request_id, .. } = *asked;
         let result = match name.as_str() {
-            "_chatroom/get" => self.get(connection, args, request_id, deadline),
-            "_chatroom/history" => self.past_commits(connection, args, request_id, deadline),
+            "_chatroom/get" => self.get(asked),
+            "_chatroom/history" => self.past_commits(asked),
             "_chatroom/delete_topic" => self.delete(args).map(Some),
             "_chatroom/time" => Ok(Some(json_text(&json!({ "unix_ms": self.now.0 })))),
             _ => Err(Refusal::new(
@@ -394,17 +389,12 @@ impl Room {
         }
     }
 
-    fn get(
-        &mut self,
-        connection: ConnectionId,
-        args: &RawValue,
-        request_id: &RequestId,
-        deadline: Time,
-    ) -> Result<Option<Box<RawValue>>, Refusal> {
+    fn get(&mut self, asked: &Asked<'_>) -> Result<Option<Box<RawValue>>, Refusal> {
+        let Asked { connection, args, .. } = *asked;
         let fields = Fields::parse(args.get(), "args must be {\"topic_name\": name, \"at\"?: sequence}")?;
         let name = TopicName::parse(&fields.require_text("topic_name")?)?;
         if let Some(at) = fields.count("at")? {
-            return self.past_value(connection, args, request_id, deadline, name, Sequence(at));
+            return self.past_value(asked, name, Sequence(at));
         }
         if name.is_reserved() {
             let kind = self.special_type(connection, &name)?;

@@ -199,7 +199,7 @@ fn record(sequence: u64) -> Record {
 }
 
 /// Runs a future on this thread, so that the contract needs no runtime.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
 
     impl Wake for Unpark {

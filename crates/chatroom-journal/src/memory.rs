@@ -38,6 +38,19 @@ impl MemoryJournal {
     }
 }
 
+/// As many records as have so many bytes; at least one.
+fn some<'a>(all: impl Iterator<Item = &'a Record>, bytes: usize) -> Vec<Record> {
+    let (mut records, mut left) = (Vec::new(), bytes);
+    for record in all {
+        if record.bytes.len() > left && !records.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(record.bytes.len());
+        records.push(record.clone());
+    }
+    records
+}
+
 impl Journal for MemoryJournal {
     fn load(&self, room: &RoomName, before: usize) -> Pending<Loaded> {
         let loaded = self.rooms().get(room).map(|kept| {
@@ -68,16 +81,7 @@ impl Journal for MemoryJournal {
 
     fn read(&self, room: &RoomName, after: Sequence, count: usize, bytes: usize) -> Pending<Page> {
         let page = self.rooms().get(room).map(|kept| {
-            let mut left = bytes;
-            let mut records = Vec::new();
-            for record in kept.records.range(kept.behind(after)..).take(count) {
-                let fits = record.bytes.len() <= left;
-                if !fits && !records.is_empty() {
-                    break;
-                }
-                left = left.saturating_sub(record.bytes.len());
-                records.push(record.clone());
-            }
+            let records = some(kept.records.range(kept.behind(after)..).take(count), bytes);
             Page { records, oldest: kept.records.front().map(|record| record.sequence), last: kept.last }
         });
         Box::pin(ready(Ok(page.unwrap_or_default())))
@@ -85,16 +89,8 @@ impl Journal for MemoryJournal {
 
     fn read_back(&self, room: &RoomName, before: Sequence, count: usize, bytes: usize) -> Pending<Page> {
         let page = self.rooms().get(room).map(|kept| {
-            let mut left = bytes;
-            let mut records = Vec::new();
             let end = kept.records.partition_point(|record| record.sequence < before);
-            for record in kept.records.range(..end).rev().take(count) {
-                if record.bytes.len() > left && !records.is_empty() {
-                    break;
-                }
-                left = left.saturating_sub(record.bytes.len());
-                records.push(record.clone());
-            }
+            let mut records = some(kept.records.range(..end).rev().take(count), bytes);
             records.reverse();
             Page { records, oldest: kept.records.front().map(|record| record.sequence), last: kept.last }
         });

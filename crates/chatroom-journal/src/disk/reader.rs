@@ -98,21 +98,9 @@ fn read(store: &Store, room: &RoomName, after: Sequence, count: usize, bytes: us
     let Some(head) = head(store, room)? else {
         return Ok(Page::default());
     };
-    let oldest = oldest(store, room, head)?;
-    let (mut records, mut left) = (Vec::new(), bytes);
     let from = Sequence(after.0.saturating_add(1)).max(head.oldest);
     let all = store.keyspace.range(store::record_key(room, from)..=store::record_key(room, Sequence(u64::MAX)));
-    for entry in all.take(count) {
-        let (key, value) = entry.into_inner().map_err(|error| failed(&error))?;
-        let (previous, record) = record(room, &key, &value)?;
-        if record.bytes.len() > left && !records.is_empty() {
-            break;
-        }
-        left = left.saturating_sub(record.bytes.len());
-        records.push((previous, record));
-    }
-    follows(room, &records)?;
-    Ok(Page { records: records.into_iter().map(|(_, record)| record).collect(), oldest, last: head.last })
+    page(store, room, head, some(room, all.take(count), bytes)?)
 }
 
 fn read_back(
@@ -125,11 +113,21 @@ fn read_back(
     let Some(head) = head(store, room)? else {
         return Ok(Page::default());
     };
-    let oldest = oldest(store, room, head)?;
-    let (mut records, mut left) = (Vec::new(), bytes);
     // A range that ends before it begins has nothing.
     let range = store::record_key(room, head.oldest)..store::record_key(room, before.max(head.oldest));
-    for entry in store.keyspace.range(range).rev().take(count) {
+    let mut records = some(room, store.keyspace.range(range).rev().take(count), bytes)?;
+    records.reverse();
+    page(store, room, head, records)
+}
+
+/// As many records, with the sequence before each, as have so many bytes; at least one.
+fn some(
+    room: &RoomName,
+    entries: impl Iterator<Item = fjall::Guard>,
+    bytes: usize,
+) -> Result<Vec<(Sequence, Record)>, JournalError> {
+    let (mut records, mut left) = (Vec::new(), bytes);
+    for entry in entries {
         let (key, value) = entry.into_inner().map_err(|error| failed(&error))?;
         let (previous, record) = record(room, &key, &value)?;
         if record.bytes.len() > left && !records.is_empty() {
@@ -138,8 +136,12 @@ fn read_back(
         left = left.saturating_sub(record.bytes.len());
         records.push((previous, record));
     }
-    records.reverse();
+    Ok(records)
+}
+
+fn page(store: &Store, room: &RoomName, head: Head, records: Vec<(Sequence, Record)>) -> Result<Page, JournalError> {
     follows(room, &records)?;
+    let oldest = oldest(store, room, head)?;
     Ok(Page { records: records.into_iter().map(|(_, record)| record).collect(), oldest, last: head.last })
 }
 
