@@ -9,6 +9,7 @@ import { Connection } from './connection.js';
 import { Delivery } from './delivery.js';
 import * as kinds from './kinds.js';
 import { checkName } from './limits.js';
+import { commits, valueAt } from './past.js';
 import { Entries, PresenceTopic } from './presence.js';
 import { Queue } from './queue.js';
 import { Replica } from './replica.js';
@@ -17,7 +18,6 @@ import { ENVIRONMENT, socketUrl } from './socket.js';
 import { Subscription } from './subscription.js';
 import { plain } from './value.js';
 
-/** @typedef {import('./change.js').Change} Change */
 /** @typedef {import('./change.js').TopicType} TopicType */
 /** @typedef {import('./codec.js').Message} Message */
 /** @typedef {import('./connection.js').ConnectionState} ConnectionState */
@@ -26,6 +26,7 @@ import { plain } from './value.js';
 /** @typedef {import('./limits.js').Limits} Limits */
 /** @typedef {import('./news.js').Notification} Notification */
 /** @typedef {import('./saved.js').Saved} Saved */
+/** @typedef {import('./past.js').CommitPage} CommitPage */
 /** @typedef {import('./service.js').Registration} Registration */
 /** @typedef {import('./socket.js').Environment} Environment */
 /** @typedef {import('./topic.js').PublicPart} PublicPart */
@@ -63,14 +64,6 @@ import { plain } from './value.js';
  */
 /** @typedef {{ listener: (told: any) => unknown, removed: boolean }} Listening */
 /** An action without an outcome, the topics that it keeps, and the one whose entry it puts. @typedef {{ action: Action, held: readonly Subscription[], entry: string | undefined }} Flying */
-/** @typedef {{ readonly topic_name: string, readonly change: Change & { readonly id: string | number }, readonly previous: number }} PastChange */
-/**
- * A commit of the past: its place, when it was, its author's client id, and its changes; or a topic
- * that was deleted.
- * @typedef {{ readonly sequence: number, readonly at_ms: number, readonly by: number, readonly changes: readonly PastChange[] }
- *   | { readonly sequence: number, readonly at_ms: number, readonly deleted: string }} PastCommit
- */
-/** @typedef {{ readonly commits: readonly PastCommit[], readonly next: number | null }} CommitPage `next`: the `before` of the next page */
 /** @typedef {{ readonly unsaved: number, readonly canUndo: boolean, readonly canRedo: boolean }} History */
 /**
  * How long a topic lives, as its first subscriber has it: `persist`: whether a server that keeps rooms
@@ -419,12 +412,11 @@ export class Client {
 
   /**
    * What was committed, the newest first, as far as the server keeps it.
-   * @param {{ topicName?: string, before?: number, limit?: number }} [which] of one topic; before a
-   *   sequence, such as `next` of the page before; how many (100)
+   * @param {import('./past.js').Which} [which]
    * @returns {Promise<CommitPage>}
    */
-  commits({ topicName, before, limit } = {}) {
-    return this.call('_chatroom/history', { topic_name: topicName, before, limit });
+  commits(which = {}) {
+    return commits(this, which);
   }
 
   /**
@@ -434,8 +426,8 @@ export class Client {
    * @param {number} sequence
    * @returns {Promise<T>}
    */
-  async valueAt(topicName, sequence) {
-    return (await this.call('_chatroom/get', { topic_name: topicName, at: sequence })).value;
+  valueAt(topicName, sequence) {
+    return valueAt(this, topicName, sequence);
   }
 
   /**

@@ -28,9 +28,9 @@ export { canonical, equal, parse } from './value.js';
 /** @typedef {import('./client.js').ActionOptions} ActionOptions */
 /** @typedef {import('./client.js').Events} Events */
 /** @typedef {import('./client.js').History} History */
-/** @typedef {import('./client.js').CommitPage} CommitPage */
+/** @typedef {import('./past.js').CommitPage} CommitPage */
 /** @typedef {import('./client.js').Options} Options */
-/** @typedef {import('./client.js').PastCommit} PastCommit */
+/** @typedef {import('./past.js').PastCommit} PastCommit */
 /** @typedef {import('./client.js').TopicOptions} TopicOptions */
 /** @typedef {import('./saved.js').Saved} Saved */
 /** @typedef {import('./code.js').CodeName} CodeName */

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chatroom_server::protocol::change::IntChange;
 use chatroom_server::protocol::{Change, Dialect, TopicValue};
-use chatroom_server::{Call, Fault, Proposed, Server, ServiceError};
+use chatroom_server::{Call, Fault, Proposed, Server, ServiceError, Workers};
 use chatroom_testkit::{Peer, TestServer};
 use serde_json::{Value, json};
 
@@ -280,4 +280,46 @@ fn one_clients_faults_are_its_own() {
     server.wait_counts("the dropped client is gone", |counts| counts.clients == 1);
     assert!(!server.inflict(victim.id, Fault::Drop), "it is gone");
     assert_eq!(update(&mut other, "n", &json!({"type": "add", "value": 1}))["type"], "accepted");
+}
+
+/// Rooms and connections on three threads: small rooms whole on one of them, and one that is too large
+/// for that.
+#[test]
+fn rooms_are_spread_over_threads() {
+    let (tell, told) = mpsc::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = Server::builder().workers(Workers::start(3).unwrap()).build().unwrap();
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(listener.local_addr().unwrap()).unwrap();
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            server.serve(listener, shutdown).await;
+        });
+    });
+    let address = told.recv().unwrap();
+    let rooms = (0..12).map(|room| (format!("/rooms/small-{room}"), 3)).chain([("/rooms/large".into(), 100)]);
+    let mut all = Vec::new();
+    for (path, size) in rooms {
+        let mut peers: Vec<Peer> = (0..size).map(|_| Peer::connect(address, &path, Dialect::V1)).collect();
+        peers.iter_mut().for_each(|peer| subscribe(peer, "n", "int"));
+        all.push(peers);
+    }
+    for peers in &mut all {
+        let (author, others) = peers.split_first_mut().unwrap();
+        for turn in 1..=5 {
+            let accepted = update(author, "n", &json!({"type": "add", "value": 1, "id": turn}));
+            assert_eq!(accepted["content"]["sequence"], turn);
+        }
+        for other in others {
+            let heard: Vec<Value> = (0..5).map(|_| other.receive_of("update")["content"]["sequence"].clone()).collect();
+            assert_eq!(heard, [1, 2, 3, 4, 5]);
+        }
+    }
+    drop(all);
+    stop.send(()).unwrap();
+    serving.join().unwrap();
 }

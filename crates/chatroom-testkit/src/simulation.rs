@@ -12,61 +12,22 @@ use std::sync::Arc;
 use chatroom_engine::{
     ConnectionId, Effect, Input, Keeping, NoAuthority, Observation, Observe, Proposed, Room, RoomConfig, Rules, Time,
 };
-use chatroom_protocol::{
-    Change, Code, Dialect, Epoch, Frame, Limits, RoomName, Sequence, TopicName, TopicType, TopicValue,
-};
+use chatroom_protocol::{Change, Dialect, Epoch, Frame, Limits, RoomName, Sequence, TopicName, TopicType, TopicValue};
 use chatroom_replica::{ActionId, Direction, Outcome, Status};
-use serde_json::json;
 
-use crate::generate::{self, MERGING};
+use crate::generate;
 use crate::kept::Kept;
 use crate::replica::Mirrored;
 use crate::seed::Seed;
 
+mod past;
+mod plan;
+mod told;
+
+pub use plan::{Done, Plan};
+
 /// Under this the room is asked for its past.
 const HISTORIAN: ConnectionId = ConnectionId(u64::MAX);
-
-/// What a history is made of.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// How many clients.
-    pub clients: usize,
-    /// How many things happen before the end is waited for.
-    pub steps: usize,
-    /// Of a hundred changes, how many the room's rules refuse.
-    pub refused_percent: usize,
-    /// Of a hundred changes, how many the room's rules alter.
-    pub altered_percent: usize,
-    /// Whether connections break.
-    pub breaks: bool,
-    /// How many commits of a topic the room remembers at least; few make clients start anew.
-    pub history_commits: usize,
-    /// Which topics there are.
-    pub kinds: Vec<TopicType>,
-}
-
-impl Plan {
-    /// A plan that a seed chooses: 3 to 6 clients, all types, 5 to 30 % refused, connections that break.
-    #[must_use]
-    pub fn random(seed: &mut Seed) -> Self {
-        let mut kinds: Vec<TopicType> = MERGING.to_vec();
-        kinds.push(TopicType::Event);
-        // Sometimes only a few topics, so that changes meet.
-        while seed.percent(50) && kinds.len() > 1 {
-            let place = seed.below(kinds.len());
-            kinds.remove(place);
-        }
-        Self {
-            clients: 3 + seed.below(4),
-            steps: 60 + seed.below(200),
-            refused_percent: 5 + seed.below(26),
-            altered_percent: if seed.percent(30) { seed.below(15) } else { 0 },
-            breaks: seed.percent(70),
-            history_commits: if seed.percent(30) { seed.below(8) } else { 1_000 },
-            kinds,
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Node {
@@ -109,46 +70,6 @@ pub struct Simulation {
     pushed_bytes: u64,
     /// How much was done.
     pub done: Done,
-}
-
-/// How much a history did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Done {
-    /// Actions made.
-    pub actions: u64,
-    /// Actions accepted.
-    pub accepted: u64,
-    /// Actions refused.
-    pub refused: u64,
-    /// Actions accepted as part of the one that they had joined.
-    pub joined: u64,
-    /// Undos and redos asked for.
-    pub undos: u64,
-    /// Connections broken.
-    pub breaks: u64,
-    /// Programs that began again with what they had saved.
-    pub restarts: u64,
-    /// Rooms lost and restored.
-    pub crashes: u64,
-    /// Messages delivered.
-    pub messages: u64,
-    /// Values and commits of the past that were asked for.
-    pub looks: u64,
-}
-
-impl std::ops::AddAssign for Done {
-    fn add_assign(&mut self, other: Self) {
-        self.actions += other.actions;
-        self.accepted += other.accepted;
-        self.refused += other.refused;
-        self.joined += other.joined;
-        self.undos += other.undos;
-        self.breaks += other.breaks;
-        self.crashes += other.crashes;
-        self.restarts += other.restarts;
-        self.messages += other.messages;
-        self.looks += other.looks;
-    }
 }
 
 /// A number that a change always has, whoever asks.
@@ -706,143 +627,6 @@ impl Simulation {
             }
         }
         Ok(())
-    }
-}
-
-/// What the room tells of its past.
-impl Simulation {
-    /// Asks for the past as its journal has it, and holds it against what happened.
-    fn look_back(&mut self) -> Result<(), String> {
-        self.handle(Input::Hosted { connection: HISTORIAN });
-        let end = usize::try_from(self.room.sequence().0).unwrap_or(usize::MAX);
-        for (name, kind) in self.names.clone() {
-            if !kind.is_journaled() {
-                continue;
-            }
-            let mut told = None;
-            for _ in 0..4 {
-                let at = Sequence(self.seed.below(end + 2) as u64);
-                let content = self.ask_room("_chatroom/get", &json!({"topic_name": name, "at": at.0}))?;
-                let truth = self.truth.get(&name).and_then(|truth| truth.range(..=at).next_back());
-                if let Some(error) = content.get("error") {
-                    let code = error["code"].as_u64();
-                    let known = [Code::UnknownTopic, Code::OutOfRange].map(|code| Some(u64::from(code.number())));
-                    if !known.contains(&code) {
-                        return Err(format!("{name} at {}: {error}", at.0));
-                    }
-                    continue;
-                }
-                let value = chatroom_protocol::json::canonical(&content["response"]["value"]);
-                // Before its first commit a topic has the value of its type.
-                let zero = TopicValue::zero(kind);
-                let truth = truth.map_or_else(|| canonical(&zero), |(_, text)| text.clone());
-                if value != truth {
-                    return Err(format!("{name} at {}: the past is told as {value}, and was {truth}", at.0));
-                }
-                self.done.looks += 1;
-            }
-            // All its commits, page by page.
-            let mut before = serde_json::Value::Null;
-            loop {
-                let mut args = json!({"topic_name": name, "limit": 1 + self.seed.below(5)});
-                if !before.is_null() {
-                    args["before"] = before;
-                }
-                let content = self.ask_room("_chatroom/history", &args)?;
-                for commit in content["response"]["commits"].as_array().ok_or("a page has commits")? {
-                    let at = commit["sequence"].as_u64().unwrap_or_default();
-                    if told.is_some_and(|last| at >= last) || !self.truth[&name].contains_key(&Sequence(at)) {
-                        return Err(format!("{name}: {commit} after {told:?} is no page's next commit"));
-                    }
-                    told = Some(at);
-                    self.done.looks += 1;
-                }
-                before = content["response"]["next"].clone();
-                if before.is_null() {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn ask_room(&mut self, service: &str, args: &serde_json::Value) -> Result<serde_json::Value, String> {
-        let content = json!({"service_name": service, "args": args, "request_id": "look"});
-        let message = json!({"type": "request", "content": content}).to_string();
-        self.answers.clear();
-        self.handle(Input::Received { connection: HISTORIAN, message: &message });
-        match self.answers.pop() {
-            Some(answer) if answer["type"] == "response" => Ok(answer["content"].clone()),
-            other => Err(format!("{message}: the room answers {other:?}")),
-        }
-    }
-}
-
-/// For histories that are told step by step.
-impl Simulation {
-    /// All clients connect and load every topic.
-    pub(crate) fn join_all(&mut self) -> Result<(), String> {
-        (0..self.nodes.len()).try_for_each(|at| self.connect(at))?;
-        self.drain()
-    }
-
-    pub(crate) fn make(&mut self, at: usize, changes: Vec<(TopicName, Change)>) -> Result<(), String> {
-        self.note(|| format!("{at}: acts {}", shown(&changes)));
-        let node = &mut self.nodes[at];
-        node.mirrored.act(changes, true, None).map_err(|refusal| format!("client {at}: {refusal}"))?;
-        node.made += 1;
-        self.look(at)
-    }
-
-    pub(crate) fn ask(&mut self, at: usize, direction: Direction) -> Result<(), String> {
-        self.undo(at, direction)
-    }
-
-    pub(crate) fn can(&mut self, at: usize, direction: Direction) -> bool {
-        self.nodes[at].mirrored.replica.can(direction)
-    }
-
-    /// One message goes on its way, or arrives.
-    pub(crate) fn move_something(&mut self, at: usize) -> Result<(), String> {
-        match self.seed.below(3) {
-            0 => self.flush(at),
-            1 => self.deliver_up(at),
-            _ => self.deliver_down(at),
-        }
-    }
-
-    /// Everything arrives, and all clients agree with the room.
-    pub(crate) fn drain(&mut self) -> Result<(), String> {
-        self.finish()
-    }
-
-    pub(crate) fn pass_ms(&mut self, ms: u64) {
-        self.now = self.now.after_ms(ms);
-        for node in &mut self.nodes {
-            node.mirrored.now_ms = self.now.0;
-        }
-    }
-
-    pub(crate) fn value_of(&self, at: usize, name: &TopicName) -> Option<TopicValue> {
-        self.nodes[at].mirrored.replica.value(name).map(|value| (*value).clone())
-    }
-
-    pub(crate) fn text_of(&self, at: usize, name: &TopicName) -> Vec<char> {
-        match self.value_of(at, name) {
-            Some(TopicValue::String(text)) => text.to_string().chars().collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// All values of a client, as text.
-    pub(crate) fn state_of(&self, at: usize) -> String {
-        let values = self.names.iter().filter_map(|(name, _)| Some((name, self.value_of(at, name)?)));
-        values.map(|(name, value)| format!("{name} {}", canonical(&value))).collect::<Vec<_>>().join("; ")
-    }
-
-    /// How many bytes the first client has pushed.
-    pub(crate) fn bytes_up(&self) -> u64 {
-        self.pushed_bytes
     }
 }
 

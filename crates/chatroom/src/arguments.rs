@@ -95,12 +95,12 @@ pub(crate) struct Serve {
     )]
     pub(crate) durability: Option<String>,
 
-    /// How many threads serve: one for each processor unless told otherwise
+    /// How many threads serve; 0 is one for each processor
     #[arg(
         long,
         value_name = "NUMBER",
         env = "CHATROOM_WORKERS",
-        long_help = "How many threads serve. A room runs on one of them; the connections of a small room are on the same, those of a large one are spread over all. One for each processor unless told otherwise."
+        long_help = "How many threads serve. A room runs on one of them; the connections of a small room are on the same, those of a large one are spread over all. 0 [default] is one for each processor."
     )]
     pub(crate) workers: Option<usize>,
 

@@ -74,7 +74,7 @@ fn parse(text: &str) -> Result<ConfigFile, String> {
             ("durability", Value::String(durability)) => file.durability = Some(durability),
             ("keep", Value::String(keep)) => file.keep = Some(keep),
             ("workers", Value::Integer(workers)) => match usize::try_from(workers) {
-                Ok(workers) => file.workers = Some(workers).filter(|workers| *workers > 0),
+                Ok(workers) => file.workers = Some(workers),
                 Err(_) => return Err(format!("workers is {workers}, which must be 0 or more")),
             },
             ("debugger", Value::String(debugger)) => {

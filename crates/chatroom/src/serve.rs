@@ -36,13 +36,10 @@ pub(crate) fn run(serve: &Serve) -> Result<(), Failure> {
         debugger: debugger.as_ref().map(|debugger| debugger.config()).transpose()?,
     };
     start_log();
-    let workers = serve
-        .workers
-        .or(file.workers)
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    if workers == 0 {
-        return Err(Failure::usage("--workers: a server has one at least".to_owned()));
-    }
+    let workers = match serve.workers.or(file.workers) {
+        None | Some(0) => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        Some(workers) => workers,
+    };
     // Work that belongs together stays on one thread, which a runtime that steals work does not know.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -26,7 +26,7 @@ export class Inspector {
   #second = -1;
   /** Whether the server has no older history. */
   #isWhole = false;
-  /** Whether the log has none, and where to go on in what the server keeps. */
+  /** Whether older lines may still be in the log; if not, where to go on in what the server keeps. */
   #reach = { isLogged: true, before: /** @type {number | null} */ (null) };
   #kept;
   /** Values of the past that the server was asked for, by sequence; undefined while it has not answered. @type {Map<number, { value?: import('./wire.js').Json, error?: import('./wire.js').Refusal } | undefined>} */
